@@ -1,0 +1,76 @@
+"""A service's connection for everything that it sends: replies, events, calls to other services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import amqp
+from nameko.constants import AMQP_URI_CONFIG_KEY, HEARTBEAT_CONFIG_KEY
+from nameko.extensions import SharedExtension
+
+from lib import topology
+from lib.link import Link, process_name
+from lib.rpc_client import RpcClient
+
+
+class Broker(SharedExtension):
+    """One per container. Consuming has a connection of its own (`lib.queue_consumer`): RabbitMQ may stop reading from
+    a connection that publishes, and acknowledgements must not be stuck behind that."""
+
+    def __init__(self) -> None:
+        self._link: Link | None = None
+        self._client: RpcClient | None = None
+        self._handlers: list[topology.HandlerQueue] = []
+
+    @property
+    def link(self) -> Link:
+        if self._link is None:
+            config = self.container.config
+            self._link = Link(
+                config[AMQP_URI_CONFIG_KEY],
+                name=process_name(self.container.service_name),
+                heartbeat=config.get(HEARTBEAT_CONFIG_KEY, 10),
+            )
+            self._link.add(self)
+        return self._link
+
+    def declare(self, handler: topology.HandlerQueue) -> None:
+        """Have the handler's queues declared on every connection, so that even a wiped broker gets them back."""
+        self._handlers.append(handler)
+
+    def link_up(self, connection: amqp.Connection) -> None:
+        with connection.channel() as channel:
+            topology.declare(channel, self.container.service_name, self._handlers, self.container.config)
+
+    def link_down(self) -> None:
+        """Nothing of ours was on its way."""
+
+    def link_returned(self, message: Any) -> None:
+        """An event that nobody subscribes to is nobody's loss."""
+
+    def link_blocked(self) -> None:
+        """Senders find out for themselves."""
+
+    def link_tick(self, connection: amqp.Connection) -> None:
+        """Nothing to do."""
+
+    @property
+    def rpc_client(self) -> RpcClient:
+        """For calls to other services; made on first use, before `start`."""
+        if self._client is None:
+            self._client = RpcClient(self.container.config, self.link, name=self.container.service_name)
+        return self._client
+
+    def start(self) -> None:
+        self.link.start()
+
+    def stop(self) -> None:
+        self.link.stop()
+
+    def kill(self) -> None:
+        self.link.stop(0.1)
+
+
+def timeout_of(config: Any) -> float:
+    """Return how many seconds a call to another service may take."""
+    return float(config["RPC_TIMEOUT"])

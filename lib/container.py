@@ -1,0 +1,95 @@
+"""Nameko's service container, with the context of each call around its worker.
+
+Switched on for every way to start a service, ``nameko run`` too, by ``SERVICE_CONTAINER_CLS`` in ``config.yaml``.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nameko.containers import ServiceContainer, WorkerContext
+from nameko.exceptions import ContainerBeingKilled
+
+from lib import context, metrics
+from lib.context import CallContext
+from lib.errors import DomainError
+
+log = logging.getLogger(__name__)
+
+
+class Container(ServiceContainer):
+    """Runs each worker inside a `CallContext` and writes one line about it."""
+
+    def spawn_worker(
+        self,
+        entrypoint: Any,
+        args: Any,
+        kwargs: Any,
+        context_data: dict[str, Any] | None = None,
+        handle_result: Callable[..., Any] | None = None,
+        call: CallContext | None = None,
+    ) -> WorkerContext:
+        """As the stock method.
+
+        :param call: what the worker runs in; an entrypoint that knows none (a timer) gets a fresh system context
+        """
+        if self._being_killed:
+            raise ContainerBeingKilled()
+        worker_ctx = WorkerContext(self, self.service_cls(), entrypoint, args, kwargs, data=context_data)
+        worker_ctx.call = call
+        thread = self._worker_pool.spawn(self._run_worker, worker_ctx, handle_result)
+        thread.link(self._handle_worker_thread_exited, worker_ctx)
+        self._worker_threads[worker_ctx] = thread
+        return worker_ctx
+
+    def _run_worker(self, worker_ctx: Any, handle_result: Callable[..., Any] | None) -> None:
+        call = getattr(worker_ctx, "call", None) or CallContext(correlation_id=context.new_correlation_id())
+        context.enter(call)
+        started = time.perf_counter()
+        self._inject_dependencies(worker_ctx)
+        self._worker_setup(worker_ctx)
+        method_name = worker_ctx.entrypoint.method_name
+        result = exc_info = None
+        try:
+            result = getattr(worker_ctx.service, method_name)(*worker_ctx.args, **worker_ctx.kwargs)
+        except Exception:
+            exc_info = sys.exc_info()
+        if handle_result is not None:
+            result, exc_info = handle_result(worker_ctx, result, exc_info)
+        self._tell(worker_ctx, exc_info, time.perf_counter() - started)
+        self._worker_result(worker_ctx, result, exc_info)
+        del exc_info  # Breaks the cycle with this frame.
+        self._worker_teardown(worker_ctx)
+
+    def _tell(self, worker_ctx: Any, exc_info: Any, seconds: float) -> None:
+        error = exc_info[1] if exc_info else None
+        code = getattr(error, "code", None) or (type(error).__name__ if error else "ok")
+        method = worker_ctx.entrypoint.method_name
+        kind = type(worker_ctx.entrypoint).__name__
+        metrics.WORKERS.labels(self.service_name, method, code).inc()
+        metrics.WORKER_SECONDS.labels(self.service_name, method).observe(seconds)
+        if error is None or isinstance(error, DomainError) or hasattr(error, "kind"):
+            log.info("%s %s: %s in %.1f ms", kind, method, code, seconds * 1000)
+        else:
+            log.error("%s %s failed after %.1f ms", kind, method, seconds * 1000, exc_info=exc_info)
+
+
+def call_context(
+    headers: Mapping[str, Any], *, actor: context.Actor = context.SYSTEM, access_token: str | None = None
+) -> CallContext:
+    """Return the context that a message's headers (without Nameko's prefix) describe."""
+    deadline = headers.get(context.DEADLINE)
+    remaining = deadline / 1000 - time.time() if isinstance(deadline, int | float) else None
+    correlation_id = headers.get(context.CORRELATION_ID)
+    return CallContext(
+        correlation_id=correlation_id if isinstance(correlation_id, str) else context.new_correlation_id(),
+        actor=actor,
+        deadline=None if remaining is None else time.monotonic() + remaining,
+        access_token=access_token,
+        traceparent=headers.get(context.TRACEPARENT),
+        locale=headers.get(context.LOCALE),
+    )

@@ -1,0 +1,131 @@
+"""PostgreSQL for a service: nameko-sqlalchemy's provider with the limits that a payments system needs.
+
+nameko-sqlalchemy 1.5.0 exports DB_ENGINE_OPTIONS without reading it, formats the URI (a brace in a password breaks it),
+and makes its engine without pre-ping, time limits or a pool that fits the workers.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from eventlet import patcher
+from nameko_sqlalchemy.database import DB_URIS_KEY
+from nameko_sqlalchemy.database import Database as NamekoDatabase
+from sqlalchemy.orm import Session, sessionmaker
+
+CONNECT_TIMEOUT = 3
+#: PostgreSQL's codes for the loser of a race that a second try wins
+RETRIED = frozenset({"40001", "40P01"})
+
+
+class Base:
+    """Stands where nameko-sqlalchemy expects a declarative base: its name is part of the key in ``DB_URIS``."""
+
+
+def make_engine(uri: str, *, statement_timeout: float, pool_size: int, application_name: str) -> sa.Engine:
+    """Return an engine whose every wait is bounded.
+
+    :param statement_timeout: seconds; a lock is waited for half as long, so that the waiter gets a clear answer first
+    :param pool_size: connections at most; as many as workers, so that nobody waits for one
+    """
+    milliseconds = int(statement_timeout * 1000)
+    options = (
+        f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds // 2}"
+        f" -c idle_in_transaction_session_timeout={milliseconds * 4} -c timezone=UTC"
+    )
+    engine = sa.create_engine(
+        uri,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=statement_timeout,
+        pool_use_lifo=True,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT,
+            "options": options,
+            "application_name": application_name,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": milliseconds * 2,
+        },
+    )
+    sa.event.listen(engine, "checkout", _refuse_dead)
+    return engine
+
+
+# Eventlet takes `poll` away from `select`; this one only looks and never waits.
+_poll, _POLLIN = patcher.original("select").poll, patcher.original("select").POLLIN
+
+
+def _refuse_dead(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Do not hand out a connection whose server has gone.
+
+    An idle PostgreSQL connection has nothing to read. If there is something, it is the end: a restart, a kill. This
+    finds what ``pool_pre_ping`` finds, without its round trip on every checkout.
+    """
+    poll = _poll()
+    poll.register(connection.fileno(), _POLLIN)
+    if connection.closed or poll.poll(0):
+        raise sa.exc.InvalidatePoolError("the server has closed this connection")
+
+
+def make_sessions(engine: sa.Engine) -> sessionmaker[Session]:
+    """Return a factory of sessions whose objects stay readable after commit."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return PostgreSQL's five-character code of a database error, or None."""
+    return getattr(getattr(error, "orig", None), "pgcode", None)
+
+
+class Database(NamekoDatabase):
+    """A sub-extension of `lib.provide.Provide`: makes the engine once per container."""
+
+    engine: sa.Engine
+
+    def __init__(self, engine_options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(Base, engine_options=dict(engine_options or {}))
+
+    def bind(self, container: Any, attr_name: str = "database") -> Any:
+        return super().bind(container, attr_name)
+
+    def setup(self) -> None:
+        config = self.container.config
+        self.db_uri = config[DB_URIS_KEY][f"{self.container.service_name}:{Base.__name__}"]
+        self.engine = make_engine(
+            self.db_uri,
+            statement_timeout=float(config["DB_STATEMENT_TIMEOUT"]),
+            # Workers, and besides them the relay and the health check.
+            pool_size=self.container.max_workers + 2,
+            application_name=self.container.service_name,
+        )
+        self.Session = make_sessions(self.engine)
+
+    def session(self) -> Session:
+        """Return a fresh session; whoever asks closes it."""
+        return self.Session()
+
+
+def wait_for(uri: str, seconds: float) -> None:
+    """Return when the database answers; raise the last error after `seconds`."""
+    deadline = time.monotonic() + seconds
+    engine = sa.create_engine(uri, poolclass=sa.pool.NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT})
+    while True:
+        try:
+            with engine.connect() as connection:
+                connection.execute(sa.text("select 1"))
+            return
+        except sa.exc.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def hide_password(uri: str) -> str:
+    """Return the URI as it may be shown."""
+    return re.sub(r"(?<=://)([^:/@]+):[^@]+@", r"\1:***@", uri)

@@ -1,0 +1,138 @@
+"""The event entrypoint: an event that fails is tried again later, and in the end parked, never lost.
+
+Stock Nameko acknowledges an event whose handler raised: it is gone. Here a failed event waits in ``retry-<service>-…``
+for 1, 5, 30 s (``EVENT_RETRY_DELAYS``), then goes back to its own handler's queue; after the last try it is parked in
+``dead-<service>`` with the error in its headers, where ``python -m lib.cli <svc> dead-letters`` shows and replays it.
+The copy is confirmed by the broker before the original is acknowledged.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from kombu import Queue
+from nameko.events import SERVICE_POOL, get_event_exchange
+from nameko.events import EventHandler as NamekoEventHandler
+from nameko.exceptions import ContainerBeingKilled
+
+from lib import metrics, topology
+from lib.broker import Broker
+from lib.container import call_context
+from lib.errors import Unavailable
+from lib.ids import rfc3339, utc_now
+from lib.logs import redact
+from lib.queue_consumer import QueueConsumer
+
+log = logging.getLogger(__name__)
+
+ATTEMPT = "event-attempt"
+QUEUE = "event-queue"
+ERROR_TYPE, ERROR, FAILED_AT = "event-error-type", "event-error", "event-failed-at"
+PERSISTENT = 2
+CONFIRM_WITHIN = 5.0
+LONGEST_ERROR = 500
+
+
+class EventHandler(NamekoEventHandler):
+    """``@event_handler("other_svc", "thing.happened")`` on a method that takes the envelope as a dict."""
+
+    queue_consumer = QueueConsumer()
+    broker = Broker()
+
+    def setup(self) -> None:
+        if self.handler_type is not SERVICE_POOL:
+            super().setup()
+            return
+        service, config = self.container.service_name, self.container.config
+        handler = topology.HandlerQueue(service, self.source_service, self.event_type, self.method_name)
+        self.queue = Queue(
+            handler.name,
+            exchange=get_event_exchange(self.source_service, config),
+            routing_key=self.event_type,
+            durable=True,
+            queue_arguments=topology.handler_arguments(service, config),
+        )
+        self._delays = topology.retry_delays(config)
+        self.broker.declare(handler)
+        self.queue_consumer.register_provider(self)
+
+    def handle_message(self, body: Any, message: Any) -> None:
+        headers = self.unpack_message_headers(message)
+        if isinstance(body, Mapping):
+            headers.setdefault("correlation_id", body.get("correlation_id"))
+        call = call_context(headers)
+        try:
+            self.container.spawn_worker(
+                self,
+                (body,),
+                {},
+                context_data=call.headers(),
+                handle_result=partial(self.handle_result, message),
+                call=call,
+            )
+        except ContainerBeingKilled:
+            self.queue_consumer.requeue_message(message)
+
+    def handle_undecodable(self, message: Any, error: Exception) -> None:
+        """Park what cannot be read: waiting does not mend it."""
+        metrics.REJECTED.labels(self.container.service_name, "undecodable").inc()
+        self._move(message, error, park=True)
+
+    def handle_result(
+        self, message: Any, worker_ctx: Any, result: Any = None, exc_info: Any = None
+    ) -> tuple[Any, Any]:
+        if exc_info is None:
+            self.queue_consumer.ack_message(message)
+        else:
+            log.warning("event handler %s failed", self.method_name, exc_info=exc_info)
+            self._move(message, exc_info[1], park=False)
+        return result, exc_info
+
+    def _move(self, message: Any, error: BaseException, *, park: bool) -> None:
+        """Put a copy where it belongs now, then settle the original."""
+        service = self.container.service_name
+        headers = dict(message.headers or {})
+        attempt = headers.get(ATTEMPT)
+        attempt = attempt if isinstance(attempt, int) else 1
+        park = park or attempt > len(self._delays)
+        exchange = topology.dead_queue(service) if park else topology.retry_queue(service, self._delays[attempt - 1])
+        # The broker's own x- headers are not ours to send.
+        headers = {name: value for name, value in headers.items() if not name.startswith("x-")}
+        headers |= {
+            ATTEMPT: attempt if park else attempt + 1,
+            QUEUE: self.queue.name,
+            ERROR_TYPE: type(error).__name__,
+            ERROR: redact(str(error))[:LONGEST_ERROR],
+            FAILED_AT: rfc3339(utc_now()),
+        }
+        try:
+            self.broker.link.publish_confirmed(
+                exchange=exchange,
+                routing_key=self.queue.name,
+                body=message.body,
+                mandatory=True,
+                properties={
+                    "content_type": message.content_type,
+                    "content_encoding": message.content_encoding,
+                    "delivery_mode": PERSISTENT,
+                    "application_headers": headers,
+                },
+            ).wait(CONFIRM_WITHIN)
+        except Unavailable:
+            # Back to where it was; the pause keeps this from becoming a hot loop.
+            log.warning("event handler %s: the event could not be moved, so it stays", self.method_name)
+            time.sleep(1)
+            self.queue_consumer.requeue_message(message)
+            return
+        counter = metrics.EVENTS_PARKED if park else metrics.EVENTS_RETRIED
+        counter.labels(service, self.method_name).inc()
+        if park:
+            log.error("event handler %s: parked after %d attempts", self.method_name, attempt)
+        self.queue_consumer.ack_message(message)
+
+
+event_handler = EventHandler.decorator

@@ -1,0 +1,108 @@
+"""Log lines that a machine can search and a person can read, without secrets.
+
+Every line, ours or a library's, goes through one chain: the context of the running call is added, secrets are
+removed, then it is rendered as JSON (``LOG_FORMAT=json``) or for a terminal.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any
+
+import structlog
+
+from lib import context
+
+SECRET_NAMES = re.compile(
+    r"(password|passwd|secret|token|authorization|cookie|api[_-]?key|private[_-]?key|credential|recovery_code|otp)", re.I
+)
+SECRET_VALUES = re.compile(
+    r"(?P<jwt>eyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*)"
+    r"|(?P<bearer>(?i:bearer\s+)[\w.~+/=-]{8,})"
+    r"|(?P<userinfo>(?<=://)[^\s/@:]+:[^\s/@]+(?=@))"
+    r"|(?P<assigned>(?i:(?:password|passwd|secret|api_?key)[\"']?\s*[=:]\s*[\"']?)[^\s\"',;)]+)"
+    r"|(?P<argon>\$argon2\w*\$[^\s\"']+)"
+)
+HIDDEN = "[redacted]"
+#: names that look secret and are not
+HARMLESS = frozenset({"token_type", "tokens_checked"})
+
+_service = "-"
+
+
+def redact(value: Any, name: str = "") -> Any:
+    """Return `value` with secrets replaced, looking into mappings and lists."""
+    if name and name not in HARMLESS and SECRET_NAMES.search(name):
+        return HIDDEN
+    if isinstance(value, dict):
+        return {key: redact(each, str(key)) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact(each) for each in value]
+    if isinstance(value, str) and SECRET_VALUES.search(value):
+        return SECRET_VALUES.sub(HIDDEN, value)
+    return value
+
+
+def _add_context(_logger: Any, _method: str, line: dict[str, Any]) -> dict[str, Any]:
+    line.setdefault("service", _service)
+    call = context.current_or_none()
+    if call is not None:
+        line.setdefault("request_id", call.correlation_id)
+        if call.actor.id is not None:
+            line.setdefault("actor", call.actor.id)
+        if call.traceparent is not None:
+            line.setdefault("traceparent", call.traceparent)
+    return line
+
+
+def _redact_line(_logger: Any, _method: str, line: dict[str, Any]) -> dict[str, Any]:
+    return {name: redact(value, name) for name, value in line.items()}
+
+
+def configure(*, service: str, level: str = "INFO", fmt: str = "console") -> None:
+    """Send every log line of this process to standard output.
+
+    :param service: the name that each line carries
+    :param fmt: ``json`` or ``console``
+    """
+    global _service  # noqa: PLW0603  (one process is one service)
+    _service = service
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_context,
+        structlog.processors.format_exc_info,
+        _redact_line,
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if fmt == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # Kombu and amqp write a line for every frame below this.
+    for noisy in ("amqp", "kombu", "nameko.containers", "nameko.rpc", "urllib3"):
+        logging.getLogger(noisy).setLevel(max(logging.INFO, root.level))
+
+
+def get(name: str) -> Any:
+    """Return a structured logger: ``log.info("paid", amount=5)``."""
+    return structlog.stdlib.get_logger(name)

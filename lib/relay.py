@@ -1,0 +1,173 @@
+"""The outbox's publishing side: at least once, woken at once after a commit.
+
+Rows are taken with ``FOR UPDATE SKIP LOCKED``, so any number of instances share the work, and are marked sent only when
+the broker has confirmed them: killed at any instant, the relay sends an event again rather than not at all. Several
+relays and retries may reorder; subscribers look at ``sequence``, and at their inbox for what they have seen.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from kombu import serialization
+from nameko.constants import HEADER_PREFIX
+from nameko.extensions import Extension
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from lib import faultpoint, metrics, outbox
+from lib.broker import Broker
+from lib.errors import Unavailable
+from lib.ids import utc_now
+from lib.link import Link
+from lib.topology import event_exchange
+
+log = logging.getLogger(__name__)
+
+POLL_EVERY = 1.0
+BATCH = 200
+CONFIRM_WITHIN = 5.0
+PERSISTENT = 2
+KEEP_SENT = timedelta(days=7)
+KEEP_SEEN = timedelta(days=60)
+PURGE_EVERY = 600.0
+PURGE_BATCH = 5000
+
+_metadata = sa.MetaData()
+_OUTBOX = outbox.outbox_table(_metadata)
+_INBOX = outbox.inbox_table(_metadata)
+
+
+def send_batch(sessions: Callable[[], Session], link: Link, service: str) -> int:
+    """Publish the oldest events that are not sent, and return how many the broker has confirmed.
+
+    :raises Unavailable: the broker is away; rows that are confirmed stay marked
+    """
+    exchange = event_exchange(service)
+    with sessions() as session:
+        rows = session.execute(
+            sa.select(_OUTBOX.c.position, _OUTBOX.c.type, _OUTBOX.c.envelope, _OUTBOX.c.headers, _OUTBOX.c.created_at)
+            .where(_OUTBOX.c.sent_at.is_(None))
+            .order_by(_OUTBOX.c.position)
+            .limit(BATCH)
+            .with_for_update(skip_locked=True)
+        ).all()
+        if not rows:
+            return 0
+        faultpoint.reach("relay.before_publish")
+        # All on their way before the first answer is waited for.
+        waiting, failure = [], None
+        try:
+            for row in rows:
+                content_type, encoding, body = serialization.dumps(row.envelope, "json")
+                confirmation = link.publish_confirmed(
+                    exchange=exchange,
+                    routing_key=row.type,
+                    body=body,
+                    properties={
+                        "content_type": content_type,
+                        "content_encoding": encoding,
+                        "delivery_mode": PERSISTENT,
+                        "message_id": row.envelope["id"],
+                        "application_headers": {
+                            f"{HEADER_PREFIX}.{name}": value for name, value in row.headers.items()
+                        },
+                    },
+                )
+                waiting.append((row.position, confirmation))
+        except Unavailable as exc:
+            failure = exc
+        sent = []
+        deadline = time.monotonic() + CONFIRM_WITHIN
+        for position, confirmation in waiting:
+            try:
+                confirmation.wait(deadline - time.monotonic())
+            except Unavailable as exc:
+                failure = exc
+            else:
+                sent.append(position)
+        faultpoint.reach("relay.after_publish")
+        if sent:
+            session.execute(sa.update(_OUTBOX).where(_OUTBOX.c.position.in_(sent)).values(sent_at=utc_now()))
+            session.commit()
+            metrics.OUTBOX_SENT.labels(service).inc(len(sent))
+        if failure is not None:
+            raise failure
+        return len(sent)
+
+
+def oldest_unsent(session: Session) -> float:
+    """Return the age in seconds of the oldest event that is not sent, 0 if there is none."""
+    created = session.scalar(sa.select(sa.func.min(_OUTBOX.c.created_at)).where(_OUTBOX.c.sent_at.is_(None)))
+    return 0.0 if created is None else max(0.0, (utc_now() - created).total_seconds())
+
+
+def purge(sessions: Callable[[], Session]) -> int:
+    """Delete what nobody needs any more: events sent a week ago, inbox rows far older than any redelivery."""
+    deleted = 0
+    for table, column, keep in ((_OUTBOX, _OUTBOX.c.sent_at, KEEP_SENT), (_INBOX, _INBOX.c.seen_at, KEEP_SEEN)):
+        with sessions() as session:
+            old = sa.select(*table.primary_key.columns).where(column < utc_now() - keep).limit(PURGE_BATCH)
+            key = sa.tuple_(*table.primary_key.columns)
+            result = session.execute(sa.delete(table).where(key.in_(old)))
+            session.commit()
+            deleted += result.rowcount  # type: ignore[attr-defined]  # a CursorResult, as of every DELETE
+    return deleted
+
+
+class Relay(Extension):
+    """Runs beside the workers of a service; a part of `lib.provide.Provide`."""
+
+    broker = Broker()
+
+    def __init__(self) -> None:
+        self._wake = threading.Event()
+        self._stopping = False
+        self._sessions: Callable[[], Session] | None = None
+        self._thread: Any = None
+        self._forget: Callable[[], None] | None = None
+
+    def begin(self, sessions: Callable[[], Session]) -> None:
+        """Start to publish what is in the database that `sessions` opens."""
+        self._sessions = sessions
+        self._forget = outbox.on_commit(self._wake.set)
+        self._thread = self.container.spawn_managed_thread(self._run, identifier="outbox relay")
+
+    def finish(self) -> None:
+        """Send what the last workers have written, then end."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.wait()
+        if self._forget is not None:
+            self._forget()
+
+    def _run(self) -> None:
+        assert self._sessions is not None  # noqa: S101  (for the type checker)
+        service = self.container.service_name
+        purge_at = time.monotonic() + PURGE_EVERY
+        while True:
+            stopping = self._stopping
+            self._wake.clear()
+            more = 0
+            try:
+                more = send_batch(self._sessions, self.broker.link, service)
+                if time.monotonic() >= purge_at:
+                    purge_at = time.monotonic() + PURGE_EVERY
+                    purge(self._sessions)
+            except Unavailable:
+                # The link says why in the log; the rows wait.
+                time.sleep(0.1)
+            except SQLAlchemyError as exc:
+                log.warning("outbox: no database (%s)", type(exc).__name__)
+                time.sleep(0.5)
+            if stopping and not more:
+                return
+            if not more:
+                self._wake.wait(POLL_EVERY)

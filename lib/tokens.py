@@ -1,0 +1,154 @@
+"""Access tokens: who is asking, provable with nothing but the issuer's public keys.
+
+Asymmetric JSON Web Tokens as RFC 9068 profiles them, checked as RFC 8725 asks: the algorithms are ours and not the
+token's, the type, issuer and audience must match, and key URLs inside the token are ignored.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jwt
+from jwt import PyJWK
+
+from lib.errors import Unauthenticated, Unavailable
+
+ALGORITHMS = ("ES256",)
+TOKEN_TYPE = "at+jwt"  # noqa: S105  (RFC 9068, section 2.1)
+REQUIRED = ["exp", "iat", "iss", "aud", "sub", "sid", "jti"]
+LONGEST = 8192
+CACHED_TOKENS = 4096
+
+Jwks = Mapping[str, Any]
+
+
+class InvalidToken(Unauthenticated):
+    code = "invalid_token"
+
+
+class KeysUnavailable(Unavailable):
+    """No public key has ever been loaded, so nobody can be told apart: 503, never 401."""
+
+    code = "keys_unavailable"
+
+
+class KeySet:
+    """The issuer's public keys: a last-known copy, refreshed when a new key id shows up.
+
+    :param fetch: returns the issuer's JWKS document; may raise
+    :param cool_down: seconds between two fetches that unknown key ids can cause
+    :param max_age: seconds after which the copy is refreshed, so that a withdrawn key stops being trusted
+    """
+
+    def __init__(self, fetch: Callable[[], Jwks], *, cool_down: float = 5.0, max_age: float = 300.0) -> None:
+        self._fetch = fetch
+        self._cool_down = cool_down
+        self._max_age = max_age
+        self._keys: dict[str, PyJWK] = {}
+        self._document: Jwks | None = None
+        self._fetched_at = -float("inf")
+        self._tried_at = -float("inf")
+        self._lock = threading.Lock()
+
+    @property
+    def document(self) -> Jwks:
+        """The JWKS document; raises `KeysUnavailable` if there never was one."""
+        if self._document is None or time.monotonic() - self._fetched_at > self._max_age:
+            self.refresh()
+        if self._document is None:
+            raise KeysUnavailable("the keys to check tokens with are not here yet", retry_after=1)
+        return self._document
+
+    def refresh(self) -> None:
+        """Fetch the keys, unless somebody just did; a failure keeps the last-known copy."""
+        with self._lock:
+            never = self._document is None
+            now = time.monotonic()
+            if now - self._tried_at < (0.2 if never else self._cool_down):
+                return
+            self._tried_at = now
+            try:
+                document = self._fetch()
+            except Exception:
+                if never:
+                    return
+                # Trust the copy for another round rather than lock everybody out while the issuer is away.
+                self._fetched_at = now - self._max_age + self._cool_down
+                return
+            self._keys = {each["kid"]: PyJWK(each, algorithm=ALGORITHMS[0]) for each in document["keys"]}
+            self._document, self._fetched_at = document, now
+
+    def find(self, key_id: str) -> PyJWK | None:
+        """Return the key, or None if the issuer has no such key."""
+        _ = self.document
+        key = self._keys.get(key_id)
+        if key is None:
+            self.refresh()
+            key = self._keys.get(key_id)
+        return key
+
+
+class AccessTokenVerifier:
+    """Checks access tokens against a `KeySet`. Thread-safe.
+
+    A token that was good a moment ago is not verified again while its key is still published: the signature check is
+    most of the cost of a small request. Expiry is checked every time.
+    """
+
+    def __init__(self, jwks: Callable[[], Jwks], *, issuer: str, audience: str, leeway: float = 10.0) -> None:
+        self.keys = KeySet(jwks)
+        self._issuer = issuer
+        self._audience = audience
+        self._leeway = leeway
+        self._seen: OrderedDict[str, tuple[str, Mapping[str, Any]]] = OrderedDict()
+
+    def verify(self, token: str) -> Mapping[str, Any]:
+        """Return the token's claims.
+
+        :raises InvalidToken: whatever is wrong with it
+        :raises KeysUnavailable: the issuer could not be asked for its keys, ever
+        """
+        known = self._seen.get(token)
+        if known is not None and self.keys.find(known[0]) is not None:
+            if known[1]["exp"] + self._leeway > time.time():
+                return known[1]
+            raise InvalidToken("the access token has expired", reason="expired")
+        key_id, claims = self._check(token)
+        self._seen[token] = (key_id, claims)
+        while len(self._seen) > CACHED_TOKENS:
+            self._seen.popitem(last=False)
+        return claims
+
+    def _check(self, token: str) -> tuple[str, Mapping[str, Any]]:
+        if len(token) > LONGEST:
+            raise InvalidToken("the access token is too long")
+        try:
+            header = jwt.get_unverified_header(token)
+        except jwt.InvalidTokenError as exc:
+            raise InvalidToken("the access token cannot be read") from exc
+        key_id = header.get("kid")
+        kind = header.get("typ")
+        if not isinstance(key_id, str) or not isinstance(kind, str) or kind.lower() != TOKEN_TYPE or "crit" in header:
+            raise InvalidToken("this is not an access token")
+        key = self.keys.find(key_id)
+        if key is None:
+            raise InvalidToken("the access token was signed with an unknown key")
+        try:
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=list(ALGORITHMS),
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=self._leeway,
+                options={"require": REQUIRED},
+            )
+        except jwt.ExpiredSignatureError as exc:
+            raise InvalidToken("the access token has expired", reason="expired") from exc
+        except jwt.InvalidTokenError as exc:
+            raise InvalidToken("the access token is not valid") from exc
+        return key_id, claims

@@ -1,0 +1,77 @@
+"""One transaction: the aggregates that it changes, their events, and what was seen before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from lib import outbox
+from lib.aggregate import Aggregate
+from lib.ids import utc_now
+
+
+def constraint_of(error: IntegrityError) -> str | None:
+    """Return the name of the constraint that PostgreSQL says was broken."""
+    diagnostics = getattr(error.orig, "diag", None)
+    return getattr(diagnostics, "constraint_name", None)
+
+
+class SqlUnitOfWork:
+    """Base of each service's unit of work; a subclass adds its repositories in `__enter__`.
+
+    Leaving the block without `commit` rolls everything back.
+
+    :param sessions: makes a fresh SQLAlchemy session (``expire_on_commit=False``)
+    """
+
+    session: Session
+
+    def __init__(self, sessions: Callable[[], Session]) -> None:
+        self._sessions = sessions
+
+    def __enter__(self) -> Self:
+        self.session = self._sessions()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.session.close()
+
+    def first_time(self, handler: str, event_id: str) -> bool:
+        """Note that `handler` saw the event, in this transaction; False if it did before.
+
+        A concurrent transaction with the same event waits here until this one ends, so one of them is first.
+        """
+        inbox = sa.table(outbox.INBOX, sa.column("handler"), sa.column("event_id"), sa.column("seen_at"))
+        inserted = self.session.execute(
+            insert(inbox)
+            .values(handler=handler, event_id=sa.cast(event_id, sa.Uuid), seen_at=utc_now())
+            .on_conflict_do_nothing()
+        )
+        return bool(inserted.rowcount)  # type: ignore[attr-defined]  # a CursorResult, as of every INSERT
+
+    def commit(self) -> None:
+        """Write the state and its events together, then wake the relay.
+
+        Repositories translate the constraint violations that they know (`constraint_of`) in an override.
+        """
+        # Held here: after the flush the session itself keeps only weak references.
+        touched = [each for each in self.session if isinstance(each, Aggregate)]
+        # State before events: the row locks of these writes put the events of one subject in order.
+        self.session.flush()
+        rows = [row for each in touched for row in outbox.rows_of(each)]
+        if rows:
+            self.session.execute(sa.insert(_OUTBOX), rows)
+        self.session.commit()
+        if rows:
+            outbox.announce()
+
+
+_OUTBOX = outbox.outbox_table(sa.MetaData())

@@ -1,0 +1,1 @@
+"""Small services that exercise `lib`; started as processes by the tests."""

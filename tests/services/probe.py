@@ -1,0 +1,112 @@
+"""A service whose only business is to behave well or badly on demand."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import sqlalchemy as sa
+from lib import outbox
+from lib.access import anyone, owner
+from lib.database import Database
+from lib.errors import Conflict
+from lib.events import event_handler
+from lib.operations import Operations
+from lib.provide import Provide
+from lib.rpc import rpc
+from lib.uow import SqlUnitOfWork
+
+metadata = sa.MetaData()
+outbox_table = outbox.outbox_table(metadata)
+inbox_table = outbox.inbox_table(metadata)
+effects = sa.Table(
+    "effects",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+)
+
+
+class Taken(Conflict):
+    code = "taken"
+
+
+def build(config: dict[str, Any], sessions: Any) -> Any:
+    return sessions
+
+
+class ProbeService:
+    """Echoes, fails, sleeps, and writes one row per effect."""
+
+    name = "probe_svc"
+    sessions = Provide(build, database=Database())
+    operations = Operations()
+
+    @rpc(allow=anyone, idempotent=True)
+    def echo(self, value=None):
+        """Return `value`."""
+        return value
+
+    @rpc(allow=anyone)
+    def refuse(self):
+        """Raise a domain error."""
+        raise Taken("somebody has it", field="name")
+
+    @rpc(allow=anyone)
+    def crash(self):
+        """Raise what nobody foresaw, with a secret in its text."""
+        raise ValueError("postgresql://probe:hunter2@db/probe is broken")
+
+    @rpc(allow=anyone, idempotent=True)
+    def unserializable(self):
+        """Return what JSON cannot say."""
+        return object()
+
+    @rpc(allow=anyone)
+    def write(self, name, seconds=0):
+        """Sleep, then write an effect."""
+        time.sleep(seconds)
+        self._write(name)
+        return name
+
+    @rpc
+    def for_operators(self):
+        """Open to the system actor only."""
+        return "ok"
+
+    @rpc(allow=owner("user_id"))
+    def mine(self, user_id):
+        """Open to its owner only."""
+        return user_id
+
+    @event_handler("source_svc", "thing.happened")
+    def on_thing(self, event):
+        self._effect("on_thing", event)
+
+    @event_handler("source_svc", "thing.happened")
+    def also_on_thing(self, event):
+        self._effect("also_on_thing", event)
+
+    @event_handler("source_svc", "thing.failed")
+    def on_failed(self, event):
+        """Fail as often as the event says."""
+        with self.sessions() as session:
+            name = f"attempt {event['id']}"
+            session.execute(effects.insert().values(name=name))
+            session.commit()
+            tries = session.scalar(sa.select(sa.func.count()).where(effects.c.name == name))
+        if tries <= event["data"]["fails"]:
+            raise RuntimeError("told to fail, password=hunter2")
+        self._effect("on_failed", event)
+
+    def _effect(self, handler: str, event: dict[str, Any]) -> None:
+        with SqlUnitOfWork(self.sessions) as uow:
+            if uow.first_time(handler, event["id"]):
+                uow.session.execute(effects.insert().values(name=f"{handler} {event['id']}"))
+                uow.commit()
+
+    def _write(self, name: str) -> None:
+        with self.sessions() as session:
+            session.execute(effects.insert().values(name=name))
+            session.commit()

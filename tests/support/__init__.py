@@ -1,0 +1,1 @@
+"""What several kinds of tests need: polling, databases, processes."""
