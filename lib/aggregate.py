@@ -19,7 +19,8 @@ class DomainEvent(Protocol):
 
 def data_of(event: DomainEvent) -> dict[str, Any]:
     """Return the event's fields as the envelope's ``data``."""
-    return asdict(event)  # type: ignore[call-overload]  # a Protocol cannot say "is a dataclass"
+    fields: dict[str, Any] = asdict(event)  # type: ignore[call-overload]  # a Protocol cannot say "is a dataclass"
+    return fields
 
 
 class Aggregate:
@@ -40,4 +41,5 @@ class Aggregate:
 
     def pull_events(self) -> list[tuple[int, DomainEvent]]:
         """Return and forget the recorded ``(sequence, event)`` pairs, oldest first."""
-        return self.__dict__.pop("_recorded", [])
+        recorded: list[tuple[int, DomainEvent]] = self.__dict__.pop("_recorded", [])
+        return recorded

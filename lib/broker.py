@@ -10,7 +10,7 @@ from nameko.extensions import SharedExtension
 
 from lib import topology
 from lib.link import Link, process_name
-from lib.rpc_client import RpcClient
+from lib.rpc_client import RpcClient, ServiceView
 
 
 class Broker(SharedExtension):
@@ -69,6 +69,11 @@ class Broker(SharedExtension):
 
     def kill(self) -> None:
         self.link.stop(0.1)
+
+    def view(self, service: str, *, timeout: float, as_system: bool) -> ServiceView:
+        """Return a client for another service, whose instances are counted from the start."""
+        self.rpc_client.watch(service)
+        return ServiceView(self.rpc_client, service, None, timeout, as_system)
 
 
 def timeout_of(config: Any) -> float:

@@ -15,7 +15,6 @@ from lib import context
 from lib.broker import Broker, timeout_of
 from lib.context import ANONYMOUS, SYSTEM, Actor
 from lib.provide import Provide
-from lib.rpc_client import ServiceView
 from lib.tokens import AccessTokenVerifier, InvalidToken
 
 
@@ -29,14 +28,10 @@ class RpcJwks(Extension):
         self._method = method
 
     def client(self) -> Callable[[], Mapping[str, Any]]:
-        view = ServiceView(
-            self.broker.rpc_client,
-            self._service,
-            None,
-            min(2.0, timeout_of(self.container.config)),
-            as_system=True,
-        )
-        return lambda: getattr(view, self._method)()  # type: ignore[no-any-return]
+        timeout = min(2.0, timeout_of(self.container.config))
+        view = self.broker.view(self._service, timeout=timeout, as_system=True)
+        method: Callable[[], Mapping[str, Any]] = getattr(view, self._method)
+        return method
 
 
 class Caller(DependencyProvider):

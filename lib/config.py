@@ -49,7 +49,9 @@ def read_secret_files(environ: MutableMapping[str, str]) -> None:
                 raise ConfigError(f"{name}: cannot read {environ[name]}: {exc.strerror}") from exc
 
 
-def load(path: str | os.PathLike[str] = DEFAULT_PATH, environ: MutableMapping[str, str] | None = None) -> dict[str, Any]:
+def load(
+    path: str | os.PathLike[str] = DEFAULT_PATH, environ: MutableMapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return the configuration as a dict; raises `ConfigError` with one line when it cannot be read.
 
     :param environ: the environment; a parameter, so that no test patches `os.environ`

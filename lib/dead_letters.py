@@ -46,7 +46,8 @@ def queue_of(message: amqp.Message) -> str | None:
     """
     headers = headers_of(message)
     deaths = headers.get("x-death") or [{}]
-    return headers.get(QUEUE) or headers.get("x-first-death-queue") or deaths[0].get("queue")
+    queue: str | None = headers.get(QUEUE) or headers.get("x-first-death-queue") or deaths[0].get("queue")
+    return queue
 
 
 def _body(message: amqp.Message) -> Any:

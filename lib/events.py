@@ -82,9 +82,7 @@ class EventHandler(NamekoEventHandler):
         metrics.REJECTED.labels(self.container.service_name, "undecodable").inc()
         self._move(message, error, park=True)
 
-    def handle_result(
-        self, message: Any, worker_ctx: Any, result: Any = None, exc_info: Any = None
-    ) -> tuple[Any, Any]:
+    def handle_result(self, message: Any, worker_ctx: Any, result: Any = None, exc_info: Any = None) -> tuple[Any, Any]:
         if exc_info is None:
             self.queue_consumer.ack_message(message)
         else:

@@ -10,7 +10,7 @@ from lib.errors import DomainError
 
 
 @deserialize_to_instance  # registered under this module's path, the same on both sides of the wire
-class Fault(Exception):  # noqa: N818  (the AMQP and SOAP word for an error reply)
+class Fault(Exception):
     """What an RPC caller catches when the service refused.
 
     A stock Nameko client that does not import this module sees a `RemoteError` with ``exc_type`` "Fault".
@@ -21,9 +21,7 @@ class Fault(Exception):  # noqa: N818  (the AMQP and SOAP word for an error repl
     :param details: JSON-able extras
     """
 
-    def __init__(
-        self, kind: str, code: str, message: str = "", details: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, kind: str, code: str, message: str = "", details: dict[str, Any] | None = None) -> None:
         super().__init__(kind, code, message, details or {})  # args are what travels
         self.kind = kind
         self.code = code

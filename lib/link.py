@@ -174,8 +174,14 @@ class Link:
     # --- writing ---
 
     def publish(
-        self, *, exchange: str, routing_key: str, body: str | bytes, properties: Mapping[str, Any],
-        mandatory: bool = False, timeout: float = IO_TIMEOUT,
+        self,
+        *,
+        exchange: str,
+        routing_key: str,
+        body: str | bytes,
+        properties: Mapping[str, Any],
+        mandatory: bool = False,
+        timeout: float = IO_TIMEOUT,
     ) -> None:
         """Send a message and do not wait for the broker's word.
 
@@ -185,8 +191,14 @@ class Link:
         self._send(False, exchange, routing_key, body, properties, mandatory, timeout)
 
     def publish_confirmed(
-        self, *, exchange: str, routing_key: str, body: str | bytes, properties: Mapping[str, Any],
-        mandatory: bool = False, timeout: float = IO_TIMEOUT,
+        self,
+        *,
+        exchange: str,
+        routing_key: str,
+        body: str | bytes,
+        properties: Mapping[str, Any],
+        mandatory: bool = False,
+        timeout: float = IO_TIMEOUT,
     ) -> Confirmation:
         """Send a message; the returned confirmation tells when the broker has it safe.
 
@@ -197,8 +209,14 @@ class Link:
         return confirmation
 
     def _send(
-        self, confirm: bool, exchange: str, routing_key: str, body: str | bytes, properties: Mapping[str, Any],
-        mandatory: bool, timeout: float,
+        self,
+        confirm: bool,
+        exchange: str,
+        routing_key: str,
+        body: str | bytes,
+        properties: Mapping[str, Any],
+        mandatory: bool,
+        timeout: float,
     ) -> Confirmation | None:
         message = amqp.Message(body, **properties)
         if not self._write_lock.acquire(timeout=max(0.0, timeout)):
@@ -217,9 +235,7 @@ class Link:
                 self._unconfirmed[self._next_tag] = confirmation
             try:
                 # Not basic_publish: that one reads from the socket, which is the reader's alone.
-                channel.send_method(
-                    spec.Basic.Publish, "Bssbb", (0, exchange, routing_key, mandatory, False), message
-                )
+                channel.send_method(spec.Basic.Publish, "Bssbb", (0, exchange, routing_key, mandatory, False), message)
             except (OSError, AMQPError, AttributeError, TypeError) as exc:
                 # The last two are what py-amqp raises when the reader has just closed the connection.
                 self._unconfirmed.pop(self._next_tag, None) if confirm else None
@@ -236,8 +252,11 @@ class Link:
         while not self._stopping:
             try:
                 connection = connect(
-                    self._uri, name=self.name, heartbeat=self._heartbeat,
-                    on_blocked=self._on_blocked, on_unblocked=self._on_unblocked,
+                    self._uri,
+                    name=self.name,
+                    heartbeat=self._heartbeat,
+                    on_blocked=self._on_blocked,
+                    on_unblocked=self._on_unblocked,
                 )
                 self._open(connection)
             except (OSError, AMQPError) as exc:

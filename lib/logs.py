@@ -16,7 +16,8 @@ import structlog
 from lib import context
 
 SECRET_NAMES = re.compile(
-    r"(password|passwd|secret|token|authorization|cookie|api[_-]?key|private[_-]?key|credential|recovery_code|otp)", re.I
+    r"(password|passwd|secret|token|authorization|cookie|api[_-]?key|private[_-]?key|credential|recovery_code|otp)",
+    re.I,
 )
 SECRET_VALUES = re.compile(
     r"(?P<jwt>eyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*)"

@@ -10,7 +10,9 @@ WORKERS = Counter("service_calls_total", "Calls and events handled", ["service",
 WORKER_SECONDS = Histogram("service_call_duration_seconds", "Time in a handler", ["service", "method"], buckets=FAST)
 REJECTED = Counter("service_rejected_messages_total", "Messages that reached no handler", ["service", "reason"])
 EVENTS_RETRIED = Counter("service_events_retried_total", "Events put back for later", ["service", "handler"])
-EVENTS_PARKED = Counter("service_events_parked_total", "Events given up to the dead-letter queue", ["service", "handler"])
+EVENTS_PARKED = Counter(
+    "service_events_parked_total", "Events given up to the dead-letter queue", ["service", "handler"]
+)
 REPLIES_LOST = Counter("service_replies_lost_total", "Replies that could not be sent", ["service"])
 OUTBOX_SENT = Counter("service_outbox_sent_total", "Events confirmed by the broker", ["service"])
 OUTBOX_LAG = Gauge("service_outbox_oldest_seconds", "Age of the oldest event that is not sent", ["service"])

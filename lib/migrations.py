@@ -106,5 +106,3 @@ def owner(uri: str) -> Iterator[sa.Connection]:
 def metadata_of(service: str) -> Any:
     """Return the metadata that the service's tables stand in."""
     return import_module(f"{service}.infrastructure.tables").metadata
-
-

@@ -43,6 +43,7 @@ class QueueConsumer(NamekoQueueConsumer):
     def __init__(self) -> None:
         super().__init__()
         self._unsettled: set[tuple[int, int]] = set()
+        self._pending_remove_providers: dict[Any, Event] = {}
         self._draining = False
         self._on_line = False
 

@@ -114,11 +114,22 @@ class RpcClient:
         self._next_poll = 0.0
         link.add(self)
 
+    def watch(self, service: str) -> None:
+        """Count the instances of `service` from now on, so that the first call knows already."""
+        self._consumers.setdefault(service, None)
+
     # --- calling ---
 
     def call(
-        self, service: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any],
-        *, context: CallContext, timeout: float, as_system: bool = False,
+        self,
+        service: str,
+        method: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        context: CallContext,
+        timeout: float,
+        as_system: bool = False,
     ) -> PendingCall:
         """Send a request and return the call.
 

@@ -18,6 +18,7 @@ import signal  # noqa: E402
 import sys  # noqa: E402
 from typing import Any  # noqa: E402
 
+from nameko.containers import get_service_name  # noqa: E402
 from nameko.exceptions import CommandError, ConfigurationError  # noqa: E402
 from nameko.runners import ServiceRunner  # noqa: E402
 
@@ -84,7 +85,9 @@ def main(arguments: list[str]) -> int:
     try:
         config = configuration.load(os.environ.get("CONFIG_PATH", configuration.DEFAULT_PATH))
         configuration.check(config, rules_of(arguments[0]))
-        logs.configure(service=service_class(arguments[0]).name, level=config["LOG_LEVEL"], fmt=config["LOG_FORMAT"])
+        logs.configure(
+            service=get_service_name(service_class(arguments[0])), level=config["LOG_LEVEL"], fmt=config["LOG_FORMAT"]
+        )
         return serve(arguments[0], config)
     except (configuration.ConfigError, ConfigurationError, CommandError, ModuleNotFoundError) as exc:
         return fail(" ".join(str(exc).split()))

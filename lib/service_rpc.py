@@ -25,6 +25,5 @@ class ServiceRpc(Extension):
         self._as_system = as_system
 
     def client(self) -> ServiceView:
-        return ServiceView(
-            self.broker.rpc_client, self._target, None, timeout_of(self.container.config), self._as_system
-        )
+        timeout = timeout_of(self.container.config)
+        return self.broker.view(self._target, timeout=timeout, as_system=self._as_system)

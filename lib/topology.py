@@ -141,7 +141,9 @@ def declare(
         )
         channel.queue_bind(queue, queue)
         names.append(queue)
-    channel.queue_declare(dead_queue(service), durable=True, auto_delete=False, arguments={"x-queue-type": _queue_type(config)})
+    channel.queue_declare(
+        dead_queue(service), durable=True, auto_delete=False, arguments={"x-queue-type": _queue_type(config)}
+    )
     channel.queue_bind(dead_queue(service), dead_queue(service))
     for handler in handlers:
         channel.queue_declare(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -62,11 +62,9 @@ class SqlUnitOfWork:
 
         Repositories translate the constraint violations that they know (`constraint_of`) in an override.
         """
-        # Held here: after the flush the session itself keeps only weak references.
-        touched = [each for each in self.session if isinstance(each, Aggregate)]
         # State before events: the row locks of these writes put the events of one subject in order.
         self.session.flush()
-        rows = [row for each in touched for row in outbox.rows_of(each)]
+        rows = [row for each in self.session.info.pop(_CHANGED, ()) for row in outbox.rows_of(each)]
         if rows:
             self.session.execute(sa.insert(_OUTBOX), rows)
         self.session.commit()
@@ -75,3 +73,16 @@ class SqlUnitOfWork:
 
 
 _OUTBOX = outbox.outbox_table(sa.MetaData())
+_CHANGED = "changed aggregates"
+
+
+@sa.event.listens_for(Session, "before_flush")
+def _hold_changed(session: Session, _context: Any, _instances: Any) -> None:
+    """Keep what is about to be written until the commit has asked it for its events.
+
+    After a flush, also an automatic one before a query, the session holds its objects only weakly: one that nobody
+    else holds would be gone, and its events with it. A dictionary keeps the order of the changes.
+    """
+    changed = {each: None for each in (*session.new, *session.dirty) if isinstance(each, Aggregate)}
+    if changed:
+        session.info.setdefault(_CHANGED, {}).update(changed)

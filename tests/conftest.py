@@ -20,10 +20,10 @@ sys.path.insert(0, str(ROOT))
 warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
 
 import sqlalchemy as sa  # noqa: E402
+
 from deploy.local.environment import names_in, scrub  # noqa: E402
 from deploy.local.infra import Infrastructure  # noqa: E402
 from lib.database import make_engine, make_sessions  # noqa: E402
-
 from tests.support import databases  # noqa: E402
 from tests.support.stack import SERVICES, Stack  # noqa: E402
 

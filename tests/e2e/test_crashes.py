@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import requests
-from deploy.local.infra import Infrastructure
 
+from deploy.local.infra import Infrastructure
 from tests.e2e.client import PASSWORD, Client, unique_email
 from tests.e2e.test_main_journey import rows
 from tests.support import databases
@@ -90,7 +90,9 @@ def test_on_an_empty_broker_a_registration_before_users_svc_ever_ran_makes_a_pro
     client = Client(lonely.url)
     eventually(lambda: requests.get(f"{lonely.url}/health/live", timeout=2).status_code == 200, within=20)
     registered = eventually(
-        lambda: _created(client.post("/auth/register", {"email": unique_email(), "password": PASSWORD, "name": "First"}))
+        lambda: _created(
+            client.post("/auth/register", {"email": unique_email(), "password": PASSWORD, "name": "First"})
+        )
     )
     user_id = registered["user"]["id"]
     sent = "select 1 from outbox where sent_at is not null and envelope->>'subject' = :id"

@@ -76,8 +76,10 @@ def test_eight_registrations_of_one_address_make_one_account_profile_and_event(s
     eventually(lambda: rows(database, "users", "select 1 from profiles where id = :id", id=user_id))
     assert len(rows(database, "users", "select 1 from profiles where lower(email) = :email", email=email)) == 1
     events = rows(
-        database, "auth", "select 1 from outbox where lower(envelope->'data'->>'email') = :email "
-        "and type = 'user.registered'", email=email
+        database,
+        "auth",
+        "select 1 from outbox where lower(envelope->'data'->>'email') = :email and type = 'user.registered'",
+        email=email,
     )
     assert len(events) == 1
 
@@ -194,8 +196,10 @@ def test_one_request_id_leads_from_the_gateway_to_the_subscriber(stack: Stack, d
     for process in ("gateway", "auth_svc", "users_svc", "payments_svc"):
         eventually(lambda process=process: request_id in stack.log(process), within=5)
     stored = rows(
-        database, "auth", "select count(*) from outbox where headers->>'correlation_id' = :id "
-        "and envelope->>'correlation_id' = :id", id=request_id
+        database,
+        "auth",
+        "select count(*) from outbox where headers->>'correlation_id' = :id and envelope->>'correlation_id' = :id",
+        id=request_id,
     )
     assert stored[0][0] >= 1
 

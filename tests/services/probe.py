@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import sqlalchemy as sa
+
 from lib import outbox
 from lib.access import anyone, owner
 from lib.database import Database

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import requests
-from deploy.local.ports import choose
 
+from deploy.local.ports import choose
 from tests.support.databases import ROOT
 from tests.support.waiting import eventually
 

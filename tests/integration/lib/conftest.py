@@ -11,13 +11,13 @@ from typing import Any
 import amqp
 import pytest
 import sqlalchemy as sa
+
 from lib import config as configuration
 from lib import topology
 from lib.cluster import Cluster
 from lib.context import ANONYMOUS, CallContext
 from lib.ids import new_id, rfc3339, utc_now
 from lib.link import connect
-
 from tests.conftest import ROOT
 from tests.services import probe as probe_module
 from tests.support import databases
@@ -131,10 +131,9 @@ def shared_probe(
 
 @pytest.fixture
 def idle_probe(shared_probe: Probe) -> Iterator[Probe]:
-    """Not running, no queue, no effect: whoever takes this one starts it as it likes."""
+    """Not running, no effect: whoever takes this one starts it as it likes."""
     shared_probe.stop()
     _clean(shared_probe)
-    _delete_queues(shared_probe.config)
     yield shared_probe
     shared_probe.stop()
 
@@ -154,7 +153,11 @@ def _clean(probe: Probe) -> None:
         connection.execute(probe_module.effects.delete())
 
 
-def _delete_queues(config: dict[str, Any]) -> None:
+def delete_queues(config: dict[str, Any]) -> None:
+    """Make the broker forget the probe.
+
+    Not right after a restart of the broker: RabbitMQ 3.10 then loses the supervisor of its dead-letter workers.
+    """
     with connect(config["AMQP_URI"], name="test", heartbeat=10) as connection:
         names = topology.declare(
             connection.channel(), "probe_svc", topology.handlers_of(probe_module.ProbeService), config

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from tests.conftest import ROOT
-from tests.integration.lib.conftest import PROBE, Probe
+from tests.integration.lib.conftest import PROBE, Probe, delete_queues
 from tests.support.waiting import eventually, stays
 
 
@@ -42,9 +42,7 @@ def test_twenty_duplicates_of_one_event_have_one_effect_per_handler(probe: Probe
 
 def test_two_handlers_of_one_event_both_run(probe: Probe) -> None:
     event_id = probe.emit("thing.happened")
-    eventually(
-        lambda: set(probe.effects(f"%{event_id}")) == {f"on_thing {event_id}", f"also_on_thing {event_id}"}
-    )
+    eventually(lambda: set(probe.effects(f"%{event_id}")) == {f"on_thing {event_id}", f"also_on_thing {event_id}"})
 
 
 def test_an_event_that_fails_three_times_is_handled_in_the_end(probe: Probe) -> None:
@@ -90,15 +88,14 @@ def test_the_correlation_id_of_an_event_is_in_the_handlers_log_line(probe: Probe
     event_id = probe.emit("thing.happened")
 
     def logged() -> bool:
-        return any(
-            f"corr-{event_id}" in line and "on_thing" in line for line in probe.stack.log(PROBE).splitlines()
-        )
+        return any(f"corr-{event_id}" in line and "on_thing" in line for line in probe.stack.log(PROBE).splitlines())
 
     eventually(logged)
 
 
 def test_an_event_waits_for_a_handler_that_has_never_run(idle_probe: Probe) -> None:
     probe = idle_probe
+    delete_queues(probe.config)
     declared = cli(probe, "declare-topology")
     assert "evt-source_svc-thing.happened--probe_svc.on_thing" in declared.stdout, declared.stderr
     event_id = probe.emit("thing.happened")

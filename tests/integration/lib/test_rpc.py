@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from nameko.exceptions import IncorrectSignature, MethodNotFound, RemoteError, RpcTimeout
+from nameko.standalone.rpc import ClusterRpcProxy
+
 from lib.cluster import Cluster
 from lib.context import SYSTEM
 from lib.faults import Fault
 from lib.rpc_client import ServiceUnavailable
-from nameko.exceptions import IncorrectSignature, MethodNotFound, RemoteError, RpcTimeout
-from nameko.standalone.rpc import ClusterRpcProxy
-
 from tests.integration.lib.conftest import PROBE, Probe
 from tests.support.waiting import eventually, stays
 

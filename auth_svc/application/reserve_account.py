@@ -1,0 +1,41 @@
+"""Somebody is invited: the address and the id are theirs from now on, a password is not needed yet."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from auth_svc.application.ports import Ports
+from auth_svc.domain.account import Account, RequestKeyReused, RequestKeyTaken, proper_name, proper_request_key
+from auth_svc.domain.email import Email, EmailTaken
+
+
+class Reservation(NamedTuple):
+    """The invited account, and whether this very call made it."""
+
+    account: Account
+    created: bool
+
+
+def reserve_account(ports: Ports, *, email: str, name: str, request_key: str) -> Reservation:
+    """Make an invited account; the same key again gives the same account, whatever happened in between."""
+    address, person, key = Email(email), proper_name(name), proper_request_key(request_key)
+    try:
+        return _reserve(ports, address, person, key)
+    except (EmailTaken, RequestKeyTaken):
+        # Perhaps a parallel call with this very key was faster. Its account can be read now.
+        return _reserve(ports, address, person, key)
+
+
+def _reserve(ports: Ports, address: Email, person: str, key: str) -> Reservation:
+    with ports.unit_of_work() as uow:
+        made_before = uow.accounts.find_by_request_key(key)
+        if made_before is not None:
+            if made_before.email != address:
+                raise RequestKeyReused
+            return Reservation(made_before, created=False)
+        if uow.accounts.find_by_email(address):
+            raise EmailTaken
+        account = Account.invite(id=ports.new_id(), email=address, name=person, request_key=key, now=ports.now())
+        uow.accounts.add(account)
+        uow.commit()
+    return Reservation(account, created=True)

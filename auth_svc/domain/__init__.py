@@ -1,0 +1,1 @@
+"""The rules of accounts and sessions; knows no database, no broker and no clock."""

@@ -1,0 +1,1 @@
+"""How the ports are kept: PostgreSQL, Argon2, JSON Web Tokens."""

@@ -1,0 +1,1 @@
+"""Measurements. Only ratios within one run count: the same machine gives other absolute figures an hour later."""

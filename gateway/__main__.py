@@ -1,0 +1,117 @@
+"""Start the gateway: ``python -m gateway``.
+
+Granian runs GATEWAY_WORKERS processes that work on GATEWAY_THREADS requests each at a time. SIGTERM stops accepting,
+answers what is running, within DRAIN_TIMEOUT, and ends with 0. A configuration that cannot be used or a port that is
+taken ends the start with one line and a code that is not 0.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from functools import partial
+from typing import Any
+
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.server.mp import MPServer
+
+from gateway.admission import SPARE_THREADS
+from gateway.settings import CONFIG
+from lib import config as configuration
+from lib import logs
+
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
+
+LARGEST_HEADERS = 64 * 1024
+#: for a request's headers to arrive, and for a kept connection to be used again
+HEADERS_WITHIN_MS = 30_000
+CONNECTIONS = 4096
+METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def main() -> int:
+    try:
+        config = configuration.load(os.environ.get("CONFIG_PATH", configuration.DEFAULT_PATH))
+        configuration.check(config, CONFIG)
+        _check_address(config["GATEWAY_HOST"], config["GATEWAY_PORT"])
+    except configuration.ConfigError as exc:
+        print(f"error: {exc}", file=sys.stderr, flush=True)
+        return EXIT_CONFIG
+    logs.configure(service="gateway", level=config["LOG_LEVEL"], fmt=config["LOG_FORMAT"])
+    # Read by prometheus_client when it is imported, which only the workers do.
+    ours = None
+    if not os.environ.get(METRICS_DIRECTORY):
+        ours = os.environ[METRICS_DIRECTORY] = tempfile.mkdtemp(prefix="leveret-metrics-")
+    try:
+        _server(config).serve(spawn_target=_serve, target_loader=partial(_load, config), wrap_loader=False)
+    finally:
+        if ours is not None:
+            shutil.rmtree(ours, ignore_errors=True)
+    return 0
+
+
+def _check_address(host: str, port: int) -> None:
+    """Raise `ConfigError` if somebody else listens there.
+
+    The server sets SO_REUSEPORT, with which the kernel would quietly share the port between the two of us.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as exc:
+        raise configuration.ConfigError(f"GATEWAY_PORT: cannot listen on {host}:{port}: {exc.strerror}") from exc
+
+
+def _server(config: dict[str, Any]) -> MPServer:
+    return MPServer(
+        "gateway.wsgi:application",
+        address=config["GATEWAY_HOST"],
+        port=config["GATEWAY_PORT"],
+        interface=Interfaces.WSGI,
+        workers=config["GATEWAY_WORKERS"],
+        blocking_threads=config["GATEWAY_THREADS"] + SPARE_THREADS,
+        # Counts connections, of which most are idle; threads are what bounds the work.
+        backpressure=CONNECTIONS,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADERS_WITHIN_MS, max_buffer_size=LARGEST_HEADERS),
+        websockets=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=config["DRAIN_TIMEOUT"],
+        # Granian's own lines go where all others go.
+        log_dictconfig={"handlers": {}, "loggers": {"_granian": {"propagate": True}}},
+    )
+
+
+# --- in the worker processes ---
+
+_workers: list[Any] = []
+
+
+def _load(config: dict[str, Any]) -> Any:
+    """Make the application."""
+    # Nothing of it may exist before the fork: neither a connection nor a file that metrics are kept in.
+    from gateway.wsgi import Worker  # noqa: PLC0415
+
+    worker = Worker(config)
+    _workers.append(worker)
+    return worker.start()
+
+
+def _serve(*args: Any, **kwargs: Any) -> None:
+    """Serve until the signal to stop, then close what `_load` has opened."""
+    try:
+        MPServer._spawn_wsgi_worker(*args, **kwargs)
+    finally:
+        for worker in _workers:
+            worker.stop()
+        logging.shutdown()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""The Flask application, made from its configuration and its way to the services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import redis
+from flask import Flask
+from werkzeug.routing import UnicodeConverter
+
+from gateway import aliases, bearer, errors, headers, lifecycle, limits, openapi, state
+from gateway.admission import Admission
+from gateway.routes import auth, documents, health, payments, users
+from gateway.settings import Settings
+
+
+class IdConverter(UnicodeConverter):
+    """An id in a path. What is no UUID goes on to the service, too, which does not find it."""
+
+
+def create_app(
+    config: Mapping[str, Any],
+    cluster: state.Cluster,
+    *,
+    counters: str | None = None,
+    redis_client: state.Pingable | None = None,
+) -> Flask:
+    """Return the WSGI application.
+
+    :param config: has passed `lib.config.check` with `gateway.settings.CONFIG`
+    :param cluster: started or not; calls fail with 503 until it is connected
+    :param counters: where rate limits are counted, as the library `limits` writes it; the default is ``REDIS_URL``
+    :param redis_client: what the health check asks; the default is a client of ``REDIS_URL``
+    """
+    settings = Settings.of(config)
+    app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False
+    app.url_map.converters["id"] = IdConverter
+    app.extensions[state.EXTENSION] = state.Gateway(
+        settings=settings,
+        cluster=cluster,
+        tokens=bearer.verifier(cluster, issuer=settings.issuer, audience=settings.audience),
+        redis=redis_client or redis.Redis.from_url(settings.redis_url, **limits.REDIS_OPTIONS),
+        admission=Admission(settings.threads),
+    )
+    errors.register(app)
+    api = openapi.document(app, settings)
+    app.extensions[documents.API] = api
+    api.register_converter(IdConverter, lambda _: {"type": "string", "format": "uuid"})
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(documents.blueprint)
+    for blueprint in (auth.blueprint, users.blueprint, payments.blueprint):
+        api.register_blueprint(blueprint)
+    finishers = [limits.install(app, settings, counters), headers.security(settings), headers.cross_origin(settings)]
+    lifecycle.install(app, [each for each in finishers if each is not None])
+    app.wsgi_app = aliases.Aliases(app.wsgi_app)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,134 @@
+"""The fields of load schemas: shape only (required, type, length). Rules are the services' business.
+
+marshmallow's own fields guess: they take ``"12"`` for a number and ``1`` for true. These do not. Each message starts
+with a code for programs, as in ``too_long: at most 254 characters``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+
+SAFE_INTEGER = 2**53 - 1
+"""The largest whole number that every JSON reader keeps exactly."""
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+Messages = dict[str, str | list[Any] | dict[Any, Any]]
+
+_COMMON: Messages = {"required": "required: this is needed", "null": "required: null is no value for this"}
+_SHAPE = {"unknown": "unknown_field: there is no such field here"}
+_TEXT: Messages = {
+    **_COMMON,
+    "invalid": "invalid_type: expected a string",
+    "unstorable": "invalid_characters: this holds a character that cannot be stored",
+}
+_WHOLE: Messages = {
+    **_COMMON,
+    "invalid": "invalid_type: expected a whole number",
+    "range": "out_of_range: this is not a number that can be worked with",
+}
+_OBJECT: Messages = {**_COMMON, "invalid": "invalid_type: expected an object"}
+
+
+class Shape(Schema):
+    """Base of the load schemas: what is not known is refused."""
+
+    class Meta:
+        unknown = RAISE
+
+    error_messages = _SHAPE
+
+
+class Text(fields.String):
+    """A string that a database can keep.
+
+    :param longest: in characters
+    """
+
+    default_error_messages = _TEXT
+
+    def __init__(self, *, longest: int, **kwargs: Any) -> None:
+        super().__init__(validate=[validate.Length(max=longest, error="too_long: at most {max} characters")], **kwargs)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        if _UNSTORABLE.search(value):
+            raise self.make_error("unstorable")
+        return value
+
+
+class Choice(Text):
+    """One of a few words."""
+
+    def __init__(self, *words: str, **kwargs: Any) -> None:
+        super().__init__(longest=max(map(len, words)), **kwargs)
+        self.validators = [validate.OneOf(words, error="unknown_value: one of {choices}")]
+
+
+class Whole(fields.Integer):
+    """A whole number, written as one: neither 1.0 nor "1" nor true."""
+
+    default_error_messages = _WHOLE
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.make_error("invalid")
+        if abs(value) > SAFE_INTEGER:
+            raise self.make_error("range")
+        return value
+
+
+class QueryWhole(fields.Integer):
+    """A whole number of the query string, in plain digits."""
+
+    default_error_messages = _WHOLE
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        if not isinstance(value, str) or not re.fullmatch(r"-?[0-9]{1,15}", value):
+            raise self.make_error("invalid")
+        return int(value)
+
+
+class Texts(fields.Dict):
+    """An object whose values are strings, as `metadata` is."""
+
+    default_error_messages = _OBJECT
+
+    def __init__(self, *, most: int, longest_key: int, longest_value: int, **kwargs: Any) -> None:
+        self._most, self._longest_key = most, longest_key
+        self._value = Text(longest=longest_value)
+        kwargs["metadata"] = {
+            "maxProperties": most,
+            "propertyNames": {"minLength": 1, "maxLength": longest_key},
+            "additionalProperties": {"type": "string", "maxLength": longest_value},
+            **kwargs.get("metadata", {}),
+        }
+        super().__init__(**kwargs)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if not isinstance(value, dict):
+            raise self.make_error("invalid")
+        if len(value) > self._most:
+            raise ValidationError(f"too_long: at most {self._most} keys")
+        # Keys are not repeated in the answer: a key may be what should not have been sent.
+        for key, each in value.items():
+            if not 1 <= len(key) <= self._longest_key or _UNSTORABLE.search(key):
+                raise ValidationError(f"invalid_key: a key has 1 to {self._longest_key} characters")
+            try:
+                self._value.deserialize(each)
+            except ValidationError as exc:
+                raise ValidationError(exc.messages) from exc
+        return value
+
+
+def page_size(most: int = 100, default: int = 20) -> fields.Integer:
+    """Return the field of ``?limit=``."""
+    return QueryWhole(
+        load_default=default,
+        validate=validate.Range(min=1, max=most, error="out_of_range: from {min} to {max}"),
+        metadata={"description": f"How many at most, from 1 to {most}", "example": default},
+    )

@@ -1,0 +1,172 @@
+"""What comes in: bodies, query strings and the Idempotency-Key, read and checked before a route sees them."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from typing import Any
+
+from flask import request
+from marshmallow import Schema, ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+
+from gateway import strict_json
+from gateway.state import gateway
+from lib.errors import Invalid, Malformed
+
+MAX_BODY = 1024 * 1024
+CHUNK = 64 * 1024
+MAX_DISCARDED = 16 * 1024 * 1024
+DISCARD_WITHIN = 2.0
+#: no request of ours has nearly as many members; naming each that is unknown would only be work
+MAX_MEMBERS = 100
+
+View = Callable[..., Any]
+
+_QUOTED = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
+_BARE = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class ValidationFailed(Invalid):
+    """The request's shape is wrong; ``errors`` says where."""
+
+    code = "validation_failed"
+
+
+class IncompleteBody(Malformed):
+    code = "incomplete_body"
+
+
+class IdempotencyKeyMissing(Malformed):
+    code = "idempotency_key_missing"
+
+
+class InvalidIdempotencyKey(Malformed):
+    code = "invalid_idempotency_key"
+
+
+def body(schema: Schema, *, required: bool = True) -> Callable[[View], View]:
+    """Call the view with the JSON body, loaded by `schema`, as its first argument.
+
+    :param required: whether there has to be a body; without one, the schema loads an empty object
+    """
+
+    def decorator(view: View) -> View:
+        @wraps(view)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return view(_load(schema, _json(required=required)), *args, **kwargs)
+
+        return wrapper
+
+    return decorator
+
+
+def query(schema: Schema) -> Callable[[View], View]:
+    """Call the view with the query string, loaded by `schema`, as its first argument."""
+
+    def decorator(view: View) -> View:
+        @wraps(view)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            values = request.args
+            for name in values:
+                if len(values.getlist(name)) > 1:
+                    pointer = f"/{_escaped(name)}"
+                    raise _failed([{"pointer": pointer, "code": "repeated", "detail": "this may stand once"}])
+            return view(_load(schema, values.to_dict()), *args, **kwargs)
+
+        return wrapper
+
+    return decorator
+
+
+def _json(*, required: bool) -> dict[str, Any]:
+    if required:
+        if request.mimetype != "application/json":
+            raise UnsupportedMediaType
+        return strict_json.parse(_read())
+    content = _read()
+    if not content:
+        return {}
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType
+    return strict_json.parse(content)
+
+
+def _read() -> bytes:
+    """Return the body; one that is too large is read no further than `MAX_DISCARDED`, and refused.
+
+    Werkzeug's own limit cuts a body of unknown length at the limit, and takes what is left for the whole.
+    """
+    length = request.content_length
+    if length == 0 or (length is None and not request.environ.get("wsgi.input_terminated")):
+        return b""
+    stream = request.environ["wsgi.input"]
+    with gateway().admission.reading():
+        content = b"" if length is not None and length > MAX_BODY else _up_to(stream, length or MAX_BODY + 1)
+        if len(content) > MAX_BODY or (length or 0) > MAX_BODY:
+            # Who is still sending does not listen; an answer that comes before the end may never be read.
+            _discard(stream)
+            raise RequestEntityTooLarge
+    if length is not None and len(content) < length:
+        raise IncompleteBody("the body ends before its Content-Length")
+    return content
+
+
+def _up_to(stream: Any, size: int) -> bytes:
+    parts = []
+    while size > 0 and (part := stream.read(min(size, CHUNK))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _discard(stream: Any) -> None:
+    give_up = time.monotonic() + DISCARD_WITHIN
+    left = MAX_DISCARDED
+    while left > 0 and time.monotonic() < give_up and (part := stream.read(CHUNK)):
+        left -= len(part)
+
+
+def _load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
+    if len(data) > MAX_MEMBERS:
+        raise _failed([{"pointer": "", "code": "too_long", "detail": f"at most {MAX_MEMBERS} members"}])
+    try:
+        return dict(schema.load(data))
+    except ValidationError as exc:
+        raise _failed(list(_errors(exc.messages, ""))) from exc
+
+
+def _failed(errors: list[dict[str, str]]) -> ValidationFailed:
+    return ValidationFailed("the request is not as it should be", errors=errors)
+
+
+def _errors(messages: Any, pointer: str) -> Iterator[dict[str, str]]:
+    """Flatten marshmallow's messages into ``{"pointer", "code", "detail"}``."""
+    if isinstance(messages, Mapping):
+        for name, nested in messages.items():
+            yield from _errors(nested, pointer if name == "_schema" else f"{pointer}/{_escaped(str(name))}")
+        return
+    for message in messages:
+        code, _, detail = message.partition(": ")
+        yield {"pointer": pointer, "code": code, "detail": detail}
+
+
+def _escaped(name: str) -> str:
+    """Return a member's name as part of a JSON pointer (RFC 6901), cut if somebody plays with it."""
+    return name[:100].replace("~", "~0").replace("/", "~1")
+
+
+def idempotency_key(*, required: bool = True) -> str | None:
+    """Return the Idempotency-Key header, which may be quoted (draft-ietf-httpapi-idempotency-key-header) or bare."""
+    raw = request.environ.get("HTTP_IDEMPOTENCY_KEY")
+    if raw is None:
+        if required:
+            raise IdempotencyKeyMissing("this needs the header Idempotency-Key: a value of yours, new for each request")
+        return None
+    quoted = _QUOTED.fullmatch(raw)
+    key = re.sub(r'\\(["\\])', r"\1", quoted.group(1)) if quoted else raw
+    if not _BARE.fullmatch(key):
+        raise InvalidIdempotencyKey("an idempotency key is 1 to 255 visible ASCII characters")
+    return key

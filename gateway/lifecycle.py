@@ -1,0 +1,100 @@
+"""What happens around every request: its id, its trace, its log line, its headers, its place in the metrics."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flask import Flask, Response, g, request
+
+from gateway import metrics
+from gateway.state import gateway
+from lib import context, logs
+from lib.context import ANONYMOUS, CallContext, new_correlation_id
+
+log = logs.get("gateway.access")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
+_LANGUAGE = re.compile(r"\s*([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3})\s*(?:[,;]|$)")
+
+#: asked for every few seconds by machines: never waiting for a turn, and a log line for each would bury the others
+QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
+
+
+def install(app: Flask, finishers: Sequence[Callable[[Response], None]]) -> None:
+    """Have every request begun and finished by this module.
+
+    :param finishers: called with each response, in order, before it is logged
+    """
+
+    def finish(response: Response) -> Response:
+        for finisher in finishers:
+            finisher(response)
+        _finish(response)
+        return response
+
+    app.before_request(_begin)
+    app.after_request(finish)
+    app.teardown_request(_leave)
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    header = request.environ.get
+    given = header("HTTP_X_REQUEST_ID")
+    traceparent = header("HTTP_TRACEPARENT")
+    language = header("HTTP_ACCEPT_LANGUAGE")
+    g.call = CallContext(
+        correlation_id=given if given and _REQUEST_ID.fullmatch(given) else new_correlation_id(),
+        actor=ANONYMOUS,
+        traceparent=continued(traceparent) if traceparent else None,
+        locale=first_language(language) if language else None,
+    )
+    context.enter(g.call)
+    if request.environ["PATH_INFO"] not in QUIET:
+        gateway().admission.enter()
+
+
+def continued(traceparent: str) -> str | None:
+    """Return the trace with a span of our own (W3C Trace Context); None for junk, which is ignored."""
+    match = _TRACEPARENT.fullmatch(traceparent)
+    if match is None:
+        return None
+    version, trace, flags, rest = match.groups()
+    parent = traceparent[36:52]
+    if version == "ff" or (version == "00" and rest) or trace == "0" * 32 or parent == "0" * 16:
+        return None
+    return f"00-{trace}-{secrets.token_hex(8)}-{flags}"
+
+
+def first_language(accepted: str) -> str | None:
+    """Return the first language of an Accept-Language header."""
+    match = _LANGUAGE.match(accepted)
+    return match.group(1) if match else None
+
+
+def _finish(response: Response) -> None:
+    response.headers["X-Request-ID"] = g.call.correlation_id
+    seconds = time.perf_counter() - g.started
+    rule = request.url_rule
+    route = rule.rule if rule is not None else None
+    metrics.observe(request.method, route, response.status_code, seconds)
+    if route not in QUIET:
+        # The template and not the path, and no query: both may hold what does not belong into a log.
+        log.info(
+            "request",
+            method=request.method,
+            route=route,
+            status=response.status_code,
+            ms=round(seconds * 1000, 1),
+        )
+
+
+def _leave(_error: BaseException | None) -> Any:
+    gateway().admission.leave()
+    # The thread goes on to another request, which must not be taken for this one.
+    context.enter(None)

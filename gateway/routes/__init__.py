@@ -1,0 +1,1 @@
+"""One module per area: its load schemas and its routes."""

@@ -1,0 +1,48 @@
+"""What all requests of one application share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from flask import current_app
+
+from gateway.admission import Admission
+from gateway.settings import Settings
+from lib.context import CallContext
+from lib.tokens import AccessTokenVerifier
+
+EXTENSION = "gateway"
+
+
+class Cluster(Protocol):
+    """The part of `lib.cluster.Cluster` that the gateway uses."""
+
+    @property
+    def connected(self) -> bool: ...
+
+    def consumers(self, service: str) -> int | None: ...
+
+    def view(self, context: CallContext, *, timeout: float | None = None) -> Any: ...
+
+
+class Pingable(Protocol):
+    """The part of a Redis client that the health check uses."""
+
+    def ping(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """Made by `create_app`, one per process."""
+
+    settings: Settings
+    cluster: Cluster
+    tokens: AccessTokenVerifier
+    redis: Pingable
+    admission: Admission
+
+
+def gateway() -> Gateway:
+    """Return the running application's record."""
+    return cast(Gateway, current_app.extensions[EXTENSION])

@@ -1,0 +1,53 @@
+"""The WSGI application of one worker process.
+
+`gateway.__main__` serves it with Granian; another server takes ``gateway.wsgi:application``. It must be made after
+the server has forked its workers: the cluster's connection and thread belong to one process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask
+
+from gateway.app import create_app
+from gateway.bearer import KeyKeeper
+from gateway.settings import CONFIG, SERVICES
+from gateway.state import gateway
+from lib import config as configuration
+from lib import logs
+from lib.cluster import Cluster
+
+
+class Worker:
+    """What one worker process runs, from its start to its end."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        logs.configure(service="gateway", level=config["LOG_LEVEL"], fmt=config["LOG_FORMAT"])
+        self._cluster = Cluster(config, name="gateway", services=SERVICES, timeout=float(config["RPC_TIMEOUT"]))
+        self.app = create_app(config, self._cluster)
+        with self.app.app_context():
+            self._keeper = KeyKeeper(gateway().tokens.keys)
+
+    def start(self) -> Flask:
+        """Connect, in the background, and return the application."""
+        self._cluster.start()
+        self._keeper.start()
+        return self.app
+
+    def stop(self) -> None:
+        """Close the connection; the requests have been answered."""
+        self._keeper.stop()
+        self._cluster.stop()
+
+
+def __getattr__(name: str) -> Any:
+    # Made when a server asks for it, and not when somebody imports this module.
+    if name != "application":
+        raise AttributeError(name)
+    config = configuration.load(os.environ.get("CONFIG_PATH", configuration.DEFAULT_PATH))
+    configuration.check(config, CONFIG)
+    application = globals()["application"] = Worker(config).start()
+    return application

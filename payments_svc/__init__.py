@@ -1,0 +1,1 @@
+"""Payments: money that customers pay and get back."""

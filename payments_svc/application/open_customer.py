@@ -1,0 +1,17 @@
+"""Make a customer of every new account."""
+
+from __future__ import annotations
+
+from payments_svc.application.ports import Ports
+from payments_svc.domain.arguments import parse_user_id
+from payments_svc.domain.customer import Customer
+
+
+def open_customer(ports: Ports, *, event_id: str, user_id: str) -> None:
+    """The first payment may come before the event, and does the same."""
+    customer = Customer(parse_user_id(user_id), ports.now())
+    with ports.unit_of_work() as uow:
+        if not uow.first_time("open_customer", event_id):
+            return
+        uow.customers.ensure(customer)
+        uow.commit()

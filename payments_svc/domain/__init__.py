@@ -1,0 +1,1 @@
+"""The rules of paying: no framework, no database, no clock of its own."""

@@ -1,0 +1,95 @@
+"""Refunds: captured money on its way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from uuid import UUID
+
+from lib.errors import Conflict, Forbidden, NotFound
+from payments_svc.domain.arguments import BadArgument
+
+
+class RefundNotFound(NotFound):
+    code = "refund_not_found"
+
+
+class RefundNotAllowed(Forbidden):
+    code = "refund_not_allowed"
+
+
+class PaymentNotRefundable(Conflict):
+    code = "payment_not_refundable"
+
+
+class RefundExceedsCaptured(BadArgument):
+    code = "refund_exceeds_captured"
+
+
+class IllegalRefundTransition(Conflict):
+    code = "illegal_refund_transition"
+
+
+class RefundStatus(StrEnum):
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    UNKNOWN = "unknown"
+
+
+TRANSITIONS: Mapping[RefundStatus, frozenset[RefundStatus]] = MappingProxyType(
+    {
+        RefundStatus.PENDING: frozenset(
+            {RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.CANCELED, RefundStatus.UNKNOWN}
+        ),
+        # Nobody may call off what may have happened: only the provider's word ends it.
+        RefundStatus.UNKNOWN: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED}),
+        RefundStatus.SUCCEEDED: frozenset(),
+        RefundStatus.FAILED: frozenset(),
+        RefundStatus.CANCELED: frozenset(),
+    }
+)
+
+TAKEN = frozenset({RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.UNKNOWN})
+"""Statuses in which a refund's amount cannot be refunded again."""
+
+
+@dataclass(eq=False)
+class Refund:
+    """One refund of a payment. It is opened and settled by its `Payment`, which keeps the sum in bounds.
+
+    :param amount: in minor units of the payment's currency
+    :param requested_by: the account that asked for it: the customer, or somebody of the staff
+    :param attempt_id: what the provider knows it by
+    :param next_check_at: when to ask the provider about it, unless the answer comes first
+    """
+
+    id: UUID
+    payment_id: UUID
+    customer_id: UUID
+    requested_by: UUID
+    amount: int
+    currency: str
+    reason: str | None
+    attempt_id: UUID
+    next_check_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    status: RefundStatus = RefundStatus.PENDING
+    failure_code: str | None = None
+
+    @property
+    def awaits_outcome(self) -> bool:
+        return self.status in (RefundStatus.PENDING, RefundStatus.UNKNOWN)
+
+    def move(self, status: RefundStatus, now: datetime, *, check_at: datetime | None = None) -> None:
+        """Enter `status`; only the payment calls this, as its sums have to follow."""
+        if status not in TRANSITIONS[self.status]:
+            raise IllegalRefundTransition(f"a refund that is {self.status} cannot become {status}")
+        self.status = status
+        self.next_check_at = check_at
+        self.updated_at = now

@@ -1,0 +1,164 @@
+"""The unit of work and the questions on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, make_transient_to_detached
+
+from lib.uow import SqlUnitOfWork, constraint_of
+from payments_svc.application.ports import Row
+from payments_svc.domain.customer import Customer
+from payments_svc.domain.idempotency import Claim
+from payments_svc.domain.payment import Payment, PaymentNotFound, PaymentStatus, ReferenceTaken
+from payments_svc.domain.refund import Refund, RefundNotFound
+from payments_svc.infrastructure.tables import customers, idempotency_claims, payments, refunds
+
+
+class SqlPayments:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, payment: Payment) -> None:
+        self._session.add(payment)
+
+    def get(self, payment_id: UUID) -> Payment:
+        payment = self._session.get(Payment, payment_id, with_for_update=True)
+        if payment is None:
+            raise PaymentNotFound("there is no such payment")
+        return payment
+
+    def find_by_reference(self, customer_id: UUID, reference: str) -> UUID | None:
+        return self._session.execute(
+            sa.select(payments.c.id).where(
+                payments.c.customer_id == customer_id,
+                payments.c.reference == reference,
+                payments.c.status != PaymentStatus.CANCELED,
+            )
+        ).scalar_one_or_none()
+
+
+class SqlRefunds:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, refund: Refund) -> None:
+        self._session.add(refund)
+
+    def get(self, refund_id: UUID) -> Refund:
+        refund = self._session.get(Refund, refund_id, with_for_update=True)
+        if refund is None:
+            raise RefundNotFound("there is no such refund")
+        return refund
+
+
+class SqlCustomers:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def ensure(self, customer: Customer) -> None:
+        self._session.execute(insert(customers).values(asdict(customer)).on_conflict_do_nothing())
+
+
+class SqlClaims:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def take(self, claim: Claim) -> Claim:
+        row = {column.key: getattr(claim, column.key) for column in idempotency_claims.columns}
+        inserted = self._session.execute(
+            insert(idempotency_claims)
+            .values(row)
+            .on_conflict_do_nothing(constraint="idempotency_claims_scope_key")
+            .returning(idempotency_claims.c.attempt_id)
+        ).first()
+        if inserted is not None:
+            # The row is there, so the object is not to be inserted once more; its later changes are to be written.
+            make_transient_to_detached(claim)
+            self._session.add(claim)
+            return claim
+        return self._session.execute(
+            sa.select(Claim)
+            .where(
+                idempotency_claims.c.user_id == claim.user_id,
+                idempotency_claims.c.operation == claim.operation,
+                idempotency_claims.c.key == claim.key,
+            )
+            .with_for_update()
+        ).scalar_one()
+
+    def get(self, attempt_id: UUID) -> Claim:
+        return self._session.get_one(Claim, attempt_id, with_for_update=True)
+
+    def forget_answers(self, before: datetime) -> int:
+        forgotten = self._session.execute(
+            sa.update(idempotency_claims)
+            .where(idempotency_claims.c.finished_at <= before, idempotency_claims.c.answer.is_not(None))
+            .values(answer=None)
+        )
+        return int(forgotten.rowcount)  # type: ignore[attr-defined]  # a CursorResult, as of every UPDATE
+
+
+class PaymentsUnitOfWork(SqlUnitOfWork):
+    """One transaction on the payments database."""
+
+    payments: SqlPayments
+    refunds: SqlRefunds
+    customers: SqlCustomers
+    claims: SqlClaims
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.payments = SqlPayments(self.session)
+        self.refunds = SqlRefunds(self.session)
+        self.customers = SqlCustomers(self.session)
+        self.claims = SqlClaims(self.session)
+        return self
+
+    def commit(self) -> None:
+        try:
+            super().commit()
+        except IntegrityError as exc:
+            if constraint_of(exc) == "payments_reference_key":
+                raise ReferenceTaken("another payment has this reference") from exc
+            raise
+
+
+class SqlReads:
+    """Each question is one statement in a session of its own."""
+
+    def __init__(self, sessions: Callable[[], Session]) -> None:
+        self._sessions = sessions
+
+    def payment(self, customer_id: UUID, payment_id: UUID) -> Row | None:
+        return self._one(sa.select(payments).where(payments.c.customer_id == customer_id, payments.c.id == payment_id))
+
+    def payments(self, customer_id: UUID, *, limit: int, before: UUID | None) -> list[Row]:
+        query = sa.select(payments).where(payments.c.customer_id == customer_id)
+        return self._newest(query, payments.c.id, limit, before)
+
+    def refund(self, customer_id: UUID, refund_id: UUID) -> Row | None:
+        return self._one(sa.select(refunds).where(refunds.c.customer_id == customer_id, refunds.c.id == refund_id))
+
+    def refunds(self, customer_id: UUID, payment_id: UUID, *, limit: int, before: UUID | None) -> list[Row]:
+        query = sa.select(refunds).where(refunds.c.customer_id == customer_id, refunds.c.payment_id == payment_id)
+        return self._newest(query, refunds.c.id, limit, before)
+
+    def _newest(self, query: sa.Select[Any], id: sa.Column[Any], limit: int, before: UUID | None) -> list[Row]:
+        # Ids are UUIDv7: their order is that of time.
+        if before is not None:
+            query = query.where(id < before)
+        with self._sessions() as session:
+            return [dict(row) for row in session.execute(query.order_by(id.desc()).limit(limit)).mappings()]
+
+    def _one(self, query: sa.Select[Any]) -> Row | None:
+        with self._sessions() as session:
+            row = session.execute(query).mappings().one_or_none()
+        return None if row is None else dict(row)

@@ -1,0 +1,1 @@
+"""What other processes see: RPC methods, event handlers, commands."""

@@ -1,0 +1,155 @@
+"""What payments_svc publishes has the agreed shape, and it understands what it subscribes to."""
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from lib.ids import new_id
+from lib.outbox import envelope
+from payments_svc.domain.details import Details
+from payments_svc.domain.money import Money
+from payments_svc.domain.outcome import Refused, Succeeded
+from payments_svc.domain.payment import Payment
+from payments_svc.presentation.service import PaymentsService
+from tests.fakes.payments import NOON, FakeWorld
+
+HERE = Path(__file__).parent
+SAMPLES = sorted(HERE.glob("payment.*.json"))
+SENSITIVE = re.compile("email|name|description|metadata|method|token|secret|card|key", re.IGNORECASE)
+CHECK = NOON + timedelta(minutes=5)
+
+
+def sample(event_type):
+    return json.loads((HERE / f"{event_type}.json").read_text(encoding="utf-8"))
+
+
+def shape(value):
+    """Return keys and types, all the way down."""
+    if isinstance(value, dict):
+        return {key: shape(each) for key, each in value.items()}
+    return type(value)
+
+
+def created():
+    return Payment.open(
+        id=new_id(),
+        customer_id=new_id(),
+        money=Money(1050, "EUR"),
+        details=Details("for Ann Example", {"email": "ann@example.com"}, "order-17"),
+        now=NOON,
+    )
+
+
+def attempted(outcome):
+    payment = created()
+    payment.pull_events()
+    payment.start_attempt(new_id(), payment_method="tok_visa", provider="sandbox", now=NOON, check_at=CHECK)
+    payment.settle(outcome, now=NOON, check_at=CHECK)
+    return payment
+
+
+def succeeded():
+    return attempted(Succeeded())
+
+
+def failed():
+    return attempted(Refused("insufficient_funds"))
+
+
+def refunded():
+    payment = succeeded()
+    payment.pull_events()
+    refund = payment.open_refund(
+        id=new_id(),
+        attempt_id=new_id(),
+        amount=400,
+        reason="for Ann Example",
+        requested_by=payment.customer_id,
+        now=NOON,
+        check_at=CHECK,
+    )
+    payment.settle_refund(refund, Succeeded(), now=NOON, check_at=CHECK)
+    return payment
+
+
+HAPPENINGS = {
+    "payment.created": created,
+    "payment.succeeded": succeeded,
+    "payment.failed": failed,
+    "payment.refunded": refunded,
+}
+
+
+@pytest.mark.parametrize("event_type", sorted(HAPPENINGS))
+def test_payments_svc_publishes_the_agreed_shape(event_type):
+    payment = HAPPENINGS[event_type]()
+    ((sequence, event),) = payment.pull_events()
+    published = json.loads(json.dumps(envelope(str(payment.id), sequence, event, "request-1")))
+    agreed = sample(event_type)
+    assert shape(published) == shape(agreed)
+    assert (published["type"], published["schema_version"]) == (event_type, agreed["schema_version"])
+    assert published["subject"] == published["data"]["id"] == str(payment.id)
+    assert published["data"]["user_id"] == str(payment.customer_id)
+
+
+def test_there_is_a_sample_of_every_event_and_no_other():
+    assert [path.name.removesuffix(".json") for path in SAMPLES] == sorted(HAPPENINGS)
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_a_sample_holds_nothing_about_a_person_and_nothing_to_pay_with(path):
+    agreed = json.loads(path.read_text(encoding="utf-8"))
+    assert agreed["subject"] == agreed["data"]["id"]
+    assert [name for name in agreed["data"] if SENSITIVE.search(name)] == []
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_amounts_are_whole_numbers(path):
+    data = json.loads(path.read_text(encoding="utf-8"))["data"]
+    amounts = {name: value for name, value in data.items() if name.startswith("amount")}
+    assert amounts
+    assert {type(value) for value in amounts.values()} == {int}
+
+
+# --- what is consumed ---
+
+
+@pytest.fixture
+def world():
+    return FakeWorld()
+
+
+@pytest.fixture
+def service(world):
+    service = PaymentsService()
+    service.ports = world.ports()
+    return service
+
+
+@pytest.mark.parametrize("status", ["active", "invited"])
+def test_a_registration_makes_a_customer_once(world, service, status):
+    event = sample("user.registered")
+    event["data"]["status"] = status
+    for _ in range(2):
+        service.on_user_registered(event)
+    assert list(world.customers) == [UUID(event["data"]["id"])]
+
+
+def test_fields_that_a_later_version_adds_are_passed_over(world, service):
+    event = sample("user.registered")
+    event["data"]["favourite_hare"] = "Lepus europaeus"
+    event["tenant"] = "later"
+    service.on_user_registered(event)
+    assert len(world.customers) == 1
+
+
+def test_an_event_that_lacks_what_is_needed_is_not_taken_as_done(world, service):
+    event = sample("user.registered")
+    del event["data"]["id"]
+    with pytest.raises(KeyError):
+        service.on_user_registered(event)
+    assert world.customers == {}

@@ -1,0 +1,165 @@
+"""users_svc without a database and without auth_svc.
+
+`FakeUnitOfWork` passes the same contract tests as the one on PostgreSQL
+(tests/integration/users/test_users_unit_of_work.py).
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import partial
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from lib.ids import new_id
+from users_svc.application.ports import Ports
+from users_svc.domain.identity import EmailTaken, Identity, RequestKeyReused
+from users_svc.domain.profile import Profile, UserNotFound
+from users_svc.domain.statistics import DayStatistics
+
+NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+
+
+class FakeProfiles:
+    def __init__(self) -> None:
+        self.rows: dict[UUID, Profile] = {}
+
+    def add_or_get(self, profile: Profile) -> Profile:
+        return self.rows.setdefault(profile.id, profile)
+
+    def find(self, user_id: UUID) -> Profile | None:
+        return self.rows.get(user_id)
+
+
+class FakeStatistics:
+    def __init__(self) -> None:
+        self.rows: dict[date, int] = {}
+
+    def add_registration(self, day: date) -> None:
+        self.rows[day] = self.rows.get(day, 0) + 1
+
+    def of(self, day: date) -> DayStatistics:
+        return DayStatistics(day, self.rows.get(day, 0))
+
+
+@dataclass
+class FakeState:
+    profiles: FakeProfiles = field(default_factory=FakeProfiles)
+    statistics: FakeStatistics = field(default_factory=FakeStatistics)
+    inbox: set[tuple[str, str]] = field(default_factory=set)
+
+
+class FakeDatabase:
+    """What is committed. One transaction at a time, which is stricter than PostgreSQL's row locks."""
+
+    def __init__(self) -> None:
+        self.committed = FakeState()
+        self.lock = threading.Lock()
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.lock.locked()
+
+
+class FakeUnitOfWork:
+    def __init__(self, database: FakeDatabase) -> None:
+        self._database = database
+
+    def __enter__(self) -> Self:
+        if not self._database.lock.acquire(timeout=10):
+            raise TimeoutError("a transaction was opened inside another one")
+        self._state = copy.deepcopy(self._database.committed)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.lock.release()
+
+    @property
+    def profiles(self) -> FakeProfiles:
+        return self._state.profiles
+
+    @property
+    def statistics(self) -> FakeStatistics:
+        return self._state.statistics
+
+    def first_time(self, handler: str, event_id: str) -> bool:
+        entry = (handler, event_id)
+        first = entry not in self._state.inbox
+        self._state.inbox.add(entry)
+        return first
+
+    def commit(self) -> None:
+        self._database.committed = copy.deepcopy(self._state)
+
+
+class FakeIdentities:
+    """The accounts, in memory; refuses to be asked inside a transaction."""
+
+    def __init__(self, database: FakeDatabase | None = None) -> None:
+        self._database = database
+        self._by_key: dict[str, Identity] = {}
+        self._by_id: dict[UUID, Identity] = {}
+        self._lock = threading.Lock()
+
+    def add(self, account: Identity) -> None:
+        self._by_id[account.id] = account
+
+    def reserve_account(self, *, email: str, name: str, request_key: str) -> Identity:
+        self._check_outside_transaction()
+        with self._lock:
+            if request_key not in self._by_key:
+                if any(each.email.casefold() == email.casefold() for each in self._by_id.values()):
+                    raise EmailTaken("an account with this e-mail already exists")
+                self._by_key[request_key] = Identity(new_id(), email, name)
+                self.add(self._by_key[request_key])
+            if self._by_key[request_key].email.casefold() != email.casefold():
+                raise RequestKeyReused("this key was used before")
+            return self._by_key[request_key]
+
+    def get_account(self, user_id: UUID) -> Identity:
+        self._check_outside_transaction()
+        try:
+            return self._by_id[user_id]
+        except KeyError:
+            raise UserNotFound("there is no such account") from None
+
+    def _check_outside_transaction(self) -> None:
+        if self._database is not None and self._database.in_transaction:
+            raise AssertionError("auth_svc was called inside a transaction")
+
+
+@dataclass
+class FakeWorld:
+    """Everything behind a `Ports` of fakes, for a test to look at."""
+
+    database: FakeDatabase = field(default_factory=FakeDatabase)
+    time: datetime = NOON
+
+    def __post_init__(self) -> None:
+        self.identities = FakeIdentities(self.database)
+
+    def ports(
+        self, *, open_invitations: bool = True, unit_of_work: Callable[[], FakeUnitOfWork] | None = None
+    ) -> Ports:
+        return Ports(
+            unit_of_work=unit_of_work or partial(FakeUnitOfWork, self.database),
+            identities=self.identities,
+            now=lambda: self.time,
+            new_id=new_id,
+            open_invitations=open_invitations,
+        )
+
+    @property
+    def profiles(self) -> dict[UUID, Profile]:
+        return self.database.committed.profiles.rows
+
+    @property
+    def registrations(self) -> dict[date, int]:
+        return self.database.committed.statistics.rows

@@ -1,0 +1,293 @@
+"""The unit of work and the questions on PostgreSQL, and their fakes, keep the same promises."""
+
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from lib.ids import new_id
+from payments_svc.domain.customer import Customer
+from payments_svc.domain.details import Details
+from payments_svc.domain.idempotency import Claim, ClaimStatus
+from payments_svc.domain.money import Money
+from payments_svc.domain.outcome import Refused, Succeeded
+from payments_svc.domain.payment import Payment, PaymentNotFound, PaymentStatus, ReferenceTaken
+from payments_svc.domain.refund import Refund, RefundNotFound
+from payments_svc.infrastructure.sql import PaymentsUnitOfWork, SqlReads
+from payments_svc.infrastructure.tables import map_domain
+from tests.fakes.payments import NOON, FakeDatabase, FakeReads, FakeUnitOfWork
+
+ANN, BOB = new_id(), new_id()
+CHECK = NOON + timedelta(minutes=5)
+
+
+@dataclass
+class World:
+    uow: Any
+    reads: Any
+    events: Any
+
+
+@pytest.fixture(params=["fake", "sql"])
+def world(request):
+    if request.param == "fake":
+        database = FakeDatabase()
+        return World(
+            lambda: FakeUnitOfWork(database),
+            FakeReads(database),
+            lambda: [(sequence, event.type) for sequence, event in database.events],
+        )
+    sessions = request.getfixturevalue("payments_sessions")
+    map_domain()
+
+    def events():
+        query = "select (envelope->>'sequence')::int, type from outbox order by position"
+        with sessions() as session:
+            return [tuple(row) for row in session.execute(sa.text(query))]
+
+    return World(lambda: PaymentsUnitOfWork(sessions), SqlReads(sessions), events)
+
+
+def new_payment(customer_id=ANN, **details):
+    return Payment.open(
+        id=new_id(), customer_id=customer_id, money=Money(1000, "EUR"), details=Details(**details), now=NOON
+    )
+
+
+def new_claim(payment, key="key-1", **changes):
+    scope = {"user_id": payment.customer_id, "operation": "create_payment", "key": key}
+    return Claim.open(**{**scope, **changes}, body={"a": 1}, attempt_id=new_id(), payment_id=payment.id, now=NOON)
+
+
+def stored(world, payment, *more):
+    with world.uow() as uow:
+        uow.customers.ensure(Customer(payment.customer_id, NOON))
+        uow.payments.add(payment)
+        for each in more:
+            (uow.refunds.add if isinstance(each, Refund) else uow.claims.take)(each)
+        uow.commit()
+    return payment
+
+
+def succeeded(payment):
+    payment.start_attempt(new_id(), payment_method="tok_visa", provider="sandbox", now=NOON, check_at=CHECK)
+    payment.settle(Succeeded(), now=NOON, check_at=CHECK)
+    return payment
+
+
+def refund_of(payment, amount=400):
+    return payment.open_refund(
+        id=new_id(),
+        attempt_id=new_id(),
+        amount=amount,
+        reason="too many",
+        requested_by=BOB,
+        now=NOON,
+        check_at=CHECK,
+    )
+
+
+def content(entity):
+    return {each.name: getattr(entity, each.name) for each in fields(entity)}
+
+
+def test_a_payment_comes_back_as_it_was(world):
+    payment = stored(
+        world, succeeded(new_payment(description="🐇", metadata={"order": "17", "a": ""}, reference="order-17"))
+    )
+    with world.uow() as uow:
+        assert content(uow.payments.get(payment.id)) == content(payment)
+
+
+def test_a_refund_comes_back_as_it_was(world):
+    payment = succeeded(new_payment())
+    refund = refund_of(payment)
+    stored(world, payment, refund)
+    with world.uow() as uow:
+        found = uow.refunds.get(refund.id)
+        assert content(found) == content(refund)
+        uow.payments.get(payment.id).settle_refund(found, Refused("no"), now=CHECK, check_at=CHECK)
+        uow.commit()
+    with world.uow() as uow:
+        assert uow.refunds.get(refund.id).failure_code == "no"
+        assert uow.payments.get(payment.id).refundable == 1000
+
+
+def test_what_is_not_there_is_not_found(world):
+    with world.uow() as uow:
+        with pytest.raises(PaymentNotFound):
+            uow.payments.get(new_id())
+        with pytest.raises(RefundNotFound):
+            uow.refunds.get(new_id())
+
+
+def test_what_is_not_committed_never_was(world):
+    payment = new_payment()
+    with world.uow() as uow:
+        uow.customers.ensure(Customer(ANN, NOON))
+        uow.payments.add(payment)
+        uow.claims.take(new_claim(payment))
+        uow.first_time("handler", str(new_id()))
+    with world.uow() as uow, pytest.raises(PaymentNotFound):
+        uow.payments.get(payment.id)
+    assert world.events() == []
+
+
+def test_changes_and_their_events_are_committed_together(world):
+    payment = stored(world, new_payment())
+    with world.uow() as uow:
+        succeeded(uow.payments.get(payment.id))
+        uow.commit()
+    assert world.reads.payment(ANN, payment.id)["status"] == "succeeded"
+    assert world.events() == [(1, "payment.created"), (2, "payment.succeeded")]
+
+
+def test_the_first_claim_is_ones_own(world):
+    payment = new_payment()
+    claim = new_claim(payment)
+    with world.uow() as uow:
+        assert uow.claims.take(claim) is claim
+        uow.customers.ensure(Customer(ANN, NOON))
+        uow.payments.add(payment)
+        uow.commit()
+    with world.uow() as uow:
+        assert content(uow.claims.get(claim.attempt_id)) == content(claim)
+
+
+def test_the_second_claim_is_the_first_one(world):
+    payment = new_payment()
+    first = new_claim(payment)
+    stored(world, payment, first)
+    with world.uow() as uow:
+        held = uow.claims.take(new_claim(payment))
+        assert content(held) == content(first)
+
+
+@pytest.mark.parametrize("changes", [{"key": "key-2"}, {"operation": "refund_payment"}, {"user_id": BOB}])
+def test_user_operation_and_key_make_a_claim(world, changes):
+    payment = new_payment()
+    stored(world, payment, new_claim(payment))
+    other = new_claim(payment, **changes)
+    with world.uow() as uow:
+        assert uow.claims.take(other) is other
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["when it is taken", "later"])
+def test_what_becomes_of_a_claim_is_kept(world, new):
+    payment = new_payment()
+    claim = new_claim(payment)
+    if not new:
+        stored(world, payment, claim)
+    with world.uow() as uow:
+        if new:
+            uow.customers.ensure(Customer(ANN, NOON))
+            uow.payments.add(payment)
+        held = uow.claims.take(claim) if new else uow.claims.get(claim.attempt_id)
+        held.resume(CHECK)
+        held.finish({"id": str(payment.id), "metadata": {"b": "1", "a": "2"}}, CHECK)
+        uow.commit()
+    with world.uow() as uow:
+        found = uow.claims.get(claim.attempt_id)
+        assert (found.status, found.run, found.started_at, found.finished_at) == (ClaimStatus.DONE, 2, CHECK, CHECK)
+        assert found.answer == {"id": str(payment.id), "metadata": {"b": "1", "a": "2"}}
+
+
+def test_only_answers_given_before_are_forgotten(world):
+    payment = new_payment()
+    claims = {name: new_claim(payment, key=name) for name in ("old", "new", "running", "unknown")}
+    stored(world, payment, *claims.values())
+    with world.uow() as uow:
+        uow.claims.get(claims["old"].attempt_id).finish({"a": 1}, NOON)
+        uow.claims.get(claims["new"].attempt_id).finish({"a": 1}, CHECK)
+        uow.claims.get(claims["unknown"].attempt_id).finish(None, NOON)
+        uow.commit()
+    for forgotten in (1, 0):
+        with world.uow() as uow:
+            assert uow.claims.forget_answers(NOON) == forgotten
+            uow.commit()
+    with world.uow() as uow:
+        found = {name: uow.claims.get(each.attempt_id) for name, each in claims.items()}
+        assert {name: each.answer for name, each in found.items()} == {
+            "old": None,
+            "new": {"a": 1},
+            "running": None,
+            "unknown": None,
+        }
+        assert found["old"].status is ClaimStatus.DONE
+
+
+def test_a_reference_is_found_while_it_is_in_use(world):
+    payment = stored(world, new_payment(reference="order-17"))
+    with world.uow() as uow:
+        assert uow.payments.find_by_reference(ANN, "order-17") == payment.id
+        assert uow.payments.find_by_reference(ANN, "order-18") is None
+        assert uow.payments.find_by_reference(BOB, "order-17") is None
+        uow.payments.get(payment.id).status = PaymentStatus.CANCELED
+        uow.commit()
+    with world.uow() as uow:
+        assert uow.payments.find_by_reference(ANN, "order-17") is None
+
+
+def test_a_reference_that_is_in_use_is_refused_at_the_latest_by_the_commit(world):
+    stored(world, new_payment(reference="order-17"))
+    with pytest.raises(ReferenceTaken):
+        stored(world, new_payment(reference="order-17"))
+    stored(world, new_payment(BOB, reference="order-17"))
+    stored(world, new_payment())
+    stored(world, new_payment())
+
+
+def test_a_customer_is_added_once(world):
+    for _ in range(2):
+        with world.uow() as uow:
+            uow.customers.ensure(Customer(ANN, NOON))
+            uow.commit()
+    stored(world, new_payment())
+
+
+def test_a_handler_sees_an_event_once(world):
+    event = str(new_id())
+    with world.uow() as uow:
+        assert uow.first_time("one", event)
+        uow.commit()
+    with world.uow() as uow:
+        assert not uow.first_time("one", event)
+        assert uow.first_time("other", event)
+
+
+def test_a_question_is_answered_with_all_fields(world):
+    payment = succeeded(new_payment(metadata={"order": "17"}))
+    refund = refund_of(payment)
+    stored(world, payment, refund)
+    assert world.reads.payment(ANN, payment.id) == content(payment)
+    assert world.reads.refund(ANN, refund.id) == content(refund)
+
+
+def test_a_question_is_about_ones_own(world):
+    payment = succeeded(new_payment())
+    refund = refund_of(payment)
+    stored(world, payment, refund)
+    assert world.reads.payment(BOB, payment.id) is None
+    assert world.reads.refund(BOB, refund.id) is None
+    assert world.reads.payments(BOB, limit=10, before=None) == []
+    assert world.reads.refunds(BOB, payment.id, limit=10, before=None) == []
+
+
+def test_lists_are_newest_first_limited_and_begin_below_a_given_one(world):
+    payments = [stored(world, succeeded(new_payment())) for _ in range(3)]
+    ids = [each.id for each in payments]
+    assert [row["id"] for row in world.reads.payments(ANN, limit=10, before=None)] == ids[::-1]
+    assert [row["id"] for row in world.reads.payments(ANN, limit=1, before=ids[2])] == [ids[1]]
+    assert world.reads.payments(ANN, limit=10, before=ids[0]) == []
+
+
+def test_the_refunds_of_one_payment_are_listed_the_same_way(world):
+    payment, other = succeeded(new_payment()), succeeded(new_payment())
+    refunds = [refund_of(payment, 100) for _ in range(3)]
+    stored(world, payment, *refunds)
+    stored(world, other, refund_of(other, 100))
+    ids = [each.id for each in refunds]
+    assert [row["id"] for row in world.reads.refunds(ANN, payment.id, limit=10, before=None)] == ids[::-1]
+    assert [row["id"] for row in world.reads.refunds(ANN, payment.id, limit=1, before=ids[2])] == [ids[1]]

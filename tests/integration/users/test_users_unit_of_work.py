@@ -1,0 +1,156 @@
+"""What a unit of work of users_svc promises, asked of the fake and of the one on PostgreSQL."""
+
+from dataclasses import fields
+from datetime import UTC, date, datetime
+from functools import partial
+
+import pytest
+
+from lib.ids import new_id
+from tests.fakes.users import FakeDatabase, FakeUnitOfWork
+from users_svc.domain.profile import Profile
+from users_svc.infrastructure.sql import UsersUnitOfWork
+from users_svc.infrastructure.tables import map_domain
+
+NOON = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
+DAY = NOON.date()
+
+
+@pytest.fixture(params=["fake", "sql"])
+def unit_of_work(request):
+    """Return a factory of units of work on one empty database."""
+    if request.param == "fake":
+        return partial(FakeUnitOfWork, FakeDatabase())
+    map_domain()
+    return partial(UsersUnitOfWork, request.getfixturevalue("users_sessions"))
+
+
+def ann(**changes):
+    profile = Profile.open(new_id(), email="ann@example.com", name="Ann", now=NOON)
+    for name, value in changes.items():
+        setattr(profile, name, value)
+    return profile
+
+
+def values(profile):
+    return {each.name: getattr(profile, each.name) for each in fields(Profile)}
+
+
+def stored(unit_of_work, user_id):
+    with unit_of_work() as uow:
+        return uow.profiles.find(user_id)
+
+
+def add(unit_of_work, profile):
+    with unit_of_work() as uow:
+        uow.profiles.add_or_get(profile)
+        uow.commit()
+
+
+def test_a_profile_comes_back_as_it_was_stored(unit_of_work):
+    profile = ann(
+        handle="ann",
+        bio="Hares 🐇 and 'quotes'",
+        avatar_url="https://example.com/ann.png",
+        location="Bern",
+        website="https://example.com",
+        birth_date=date(1990, 2, 28),
+        locale="de-CH",
+        time_zone="Europe/Zurich",
+        discoverable=False,
+        source_sequence=7,
+        sequence=3,
+    )
+    expected = values(profile)
+    add(unit_of_work, profile)
+    assert values(stored(unit_of_work, profile.id)) == expected
+
+
+def test_a_bare_profile_comes_back_as_it_was_stored(unit_of_work):
+    profile = ann()
+    expected = values(profile)
+    add(unit_of_work, profile)
+    assert values(stored(unit_of_work, profile.id)) == expected
+
+
+def test_nobody_is_found_under_a_strange_id(unit_of_work):
+    add(unit_of_work, ann())
+    assert stored(unit_of_work, new_id()) is None
+
+
+def test_an_id_that_has_a_profile_keeps_it(unit_of_work):
+    first = ann()
+    add(unit_of_work, first)
+    second = Profile.open(first.id, email="other@example.com", name="Other", now=NOON)
+    with unit_of_work() as uow:
+        assert uow.profiles.add_or_get(second).email == "ann@example.com"
+        uow.commit()
+    assert stored(unit_of_work, first.id).display_name == "Ann"
+
+
+@pytest.mark.parametrize("there_already", [True, False])
+def test_what_is_done_to_the_stored_profile_is_kept(unit_of_work, there_already):
+    profile = ann()
+    if there_already:
+        add(unit_of_work, profile)
+    with unit_of_work() as uow:
+        uow.profiles.add_or_get(ann(id=profile.id)).follow_account(email="new@example.com", sequence=4, now=NOON)
+        uow.commit()
+    found = stored(unit_of_work, profile.id)
+    assert (found.email, found.source_sequence) == ("new@example.com", 4)
+
+
+def test_what_is_not_committed_has_not_happened(unit_of_work):
+    profile = ann()
+    event_id = str(new_id())
+    with unit_of_work() as uow:
+        uow.profiles.add_or_get(profile)
+        uow.statistics.add_registration(DAY)
+        assert uow.first_time("one", event_id)
+    with unit_of_work() as uow:
+        assert uow.profiles.find(profile.id) is None
+        assert uow.statistics.of(DAY).registrations == 0
+        assert uow.first_time("one", event_id)
+
+
+def test_a_failure_undoes_everything(unit_of_work):
+    profile = ann()
+
+    def fail():
+        with unit_of_work() as uow:
+            uow.profiles.add_or_get(profile)
+            raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        fail()
+    assert stored(unit_of_work, profile.id) is None
+
+
+def test_a_profile_that_was_read_can_be_used_after_the_transaction_and_changes_nothing(unit_of_work):
+    profile = ann()
+    add(unit_of_work, profile)
+    found = stored(unit_of_work, profile.id)
+    found.display_name = "Somebody else"
+    assert stored(unit_of_work, profile.id).display_name == "Ann"
+
+
+def test_an_event_is_new_once_for_each_handler(unit_of_work):
+    event_id, other = str(new_id()), str(new_id())
+    with unit_of_work() as uow:
+        assert uow.first_time("one", event_id)
+        assert not uow.first_time("one", event_id)
+        uow.commit()
+    with unit_of_work() as uow:
+        assert not uow.first_time("one", event_id)
+        assert uow.first_time("two", event_id)
+        assert uow.first_time("one", other)
+
+
+def test_registrations_are_counted_by_day(unit_of_work):
+    for _ in range(2):
+        with unit_of_work() as uow:
+            uow.statistics.add_registration(DAY)
+            uow.commit()
+    with unit_of_work() as uow:
+        assert uow.statistics.of(DAY).registrations == 2
+        assert uow.statistics.of(date(2026, 2, 1)).registrations == 0

@@ -1,0 +1,86 @@
+import pytest
+
+from auth_svc.application.register_account import register_account
+from auth_svc.application.reserve_account import reserve_account
+from auth_svc.domain.account import AccountRegistered, InvalidName
+from auth_svc.domain.email import EmailTaken, InvalidEmail
+from auth_svc.domain.password import WeakPassword
+from tests.fakes.auth import POLICY, START, AuthWorld, CannotSignError
+
+ANN = {"email": "Ann@Example.com", "password": "SecurePass123!", "name": " Ann Example "}
+
+
+@pytest.fixture
+def world():
+    return AuthWorld()
+
+
+def test_a_registration_makes_one_account_and_one_session(world):
+    signed_in = register_account(world.ports, **ANN)
+    account, session = world.only_account(), world.only_session()
+    assert (account.email.typed, account.name, account.status) == ("Ann@Example.com", "Ann Example", "active")
+    assert account.password_hash == "new:SecurePass123!"
+    assert account.created_at == START
+    assert session.account_id == account.id
+    assert session.amr == ("pwd",)
+    assert session.expires_at == START + POLICY.lifetime
+    assert signed_in.account.id == account.id
+    assert signed_in.access_token.value == f"access/{account.id}/{session.id}/{START.isoformat()}"
+    assert world.refresh_tokens.session_of(signed_in.refresh_token) == session.id
+    assert session.token_hash == world.refresh_tokens.fingerprint(signed_in.refresh_token)
+
+
+def test_a_registration_is_announced_once(world):
+    register_account(world.ports, **ANN)
+    assert world.events == [
+        AccountRegistered(str(world.only_account().id), "Ann@Example.com", "Ann Example", "active", False)
+    ]
+
+
+@pytest.mark.parametrize("email", ["ann@example.com", "ANN@EXAMPLE.COM"])
+def test_an_address_is_taken_in_every_spelling(world, email):
+    register_account(world.ports, **ANN)
+    with pytest.raises(EmailTaken) as refusal:
+        register_account(world.ports, **{**ANN, "email": email})
+    assert (refusal.value.kind, refusal.value.code) == ("conflict", "email_taken")
+    assert len(world.store.accounts) == len(world.store.sessions) == len(world.events) == 1
+
+
+def test_an_invited_address_is_taken_too(world):
+    reserve_account(world.ports, email="ann@example.com", name="Ann", request_key="key")
+    with pytest.raises(EmailTaken):
+        register_account(world.ports, **ANN)
+    assert world.only_account().status == "invited"
+    assert world.store.sessions == {}
+
+
+def test_the_loser_of_a_race_is_told_that_the_address_is_taken(world):
+    world.store.meanwhile.append(lambda: register_account(world.ports, **ANN))
+    with pytest.raises(EmailTaken):
+        register_account(world.ports, **ANN)
+    assert len(world.store.accounts) == len(world.store.sessions) == 1
+
+
+@pytest.mark.parametrize(
+    "change, error",
+    [
+        ({"email": "ann"}, InvalidEmail),
+        ({"name": "\x00"}, InvalidName),
+        ({"password": "password123"}, WeakPassword),
+        ({"password": "annexample1"}, WeakPassword),
+        ({"password": "Zebulon1985", "name": "Zebulon"}, WeakPassword),
+        ({"password": "Zebulon1985", "email": "zebulon@example.com"}, WeakPassword),
+    ],
+)
+def test_what_breaks_a_rule_leaves_nothing(world, change, error):
+    with pytest.raises(error):
+        register_account(world.ports, **{**ANN, **change})
+    assert world.store.accounts == world.store.sessions == {}
+    assert world.events == []
+
+
+def test_nobody_is_registered_while_tokens_cannot_be_signed(world):
+    world.tokens.broken = True
+    with pytest.raises(CannotSignError):
+        register_account(world.ports, **ANN)
+    assert world.store.accounts == {}

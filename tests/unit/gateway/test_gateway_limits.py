@@ -1,0 +1,172 @@
+"""Rate limits, and where requests come from."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from gateway.addresses import client_address, limiting_key
+from gateway.shapes import EXAMPLES
+from lib.config import ConfigError
+from tests.fakes.cluster import FakeCluster
+from tests.unit.gateway.conftest import USER_ID, Configure
+
+LOGIN = "/api/v1/auth/login"
+LIMITED = [LOGIN, "/api/v1/auth/register", "/api/v1/users"]
+NOWHERE = "redis+unix:///nonexistent/redis.sock"
+
+
+def _post(client: FlaskClient, path: str, address: str = "192.0.2.1", **headers: str) -> Any:
+    return client.post(path, json={}, headers=headers, environ_base={"REMOTE_ADDR": address})
+
+
+@pytest.fixture
+def limited(configure: Configure, cluster: FakeCluster) -> FlaskClient:
+    """A client of an application with rate limits, counted in its memory."""
+    return configure(RATE_LIMITS="on").test_client()
+
+
+@pytest.mark.parametrize("path", LIMITED)
+def test_the_eleventh_request_of_a_minute_is_refused(limited: FlaskClient, path: str) -> None:
+    for _ in range(10):
+        assert _post(limited, path).status_code == 422
+    response = _post(limited, path)
+    assert response.status_code == 429
+    assert response.json["code"] == "rate_limited"
+    assert response.json["type"] == "https://iana.org/assignments/http-problem-types#quota-exceeded"
+    assert response.json["violated-policies"] == ["minute"]
+    assert 1 <= int(response.headers["Retry-After"]) <= 60
+    assert response.headers["RateLimit"].startswith('"minute";r=0;t=')
+
+
+def test_refreshing_is_limited_less_strictly(limited: FlaskClient) -> None:
+    codes = [_post(limited, "/api/v1/auth/refresh").status_code for _ in range(31)]
+    assert codes == [422] * 30 + [429]
+
+
+def test_every_answer_of_a_limited_route_tells_the_limits(limited: FlaskClient) -> None:
+    response = _post(limited, LOGIN)
+    assert response.headers["RateLimit-Policy"] == '"minute";q=10;w=60, "day";q=200;w=86400'
+    assert response.headers["RateLimit"] == '"minute";r=9;t=60, "day";r=199;t=86400'
+    assert not [name for name in response.headers.keys() if name.startswith("X-RateLimit")]  # noqa: SIM118
+
+
+def test_other_routes_are_not_limited(limited: FlaskClient, cluster: FakeCluster) -> None:
+    cluster.answers["users_svc.get_user"] = EXAMPLES["PublicProfile"]
+    for _ in range(20):
+        response = limited.get(f"/api/v1/users/{USER_ID}")
+        assert response.status_code == 200
+        assert "RateLimit-Policy" not in response.headers
+
+
+def test_each_address_and_each_route_has_its_own_count(limited: FlaskClient) -> None:
+    for _ in range(11):
+        _post(limited, LOGIN)
+    assert _post(limited, LOGIN, "192.0.2.2").status_code == 422
+    assert _post(limited, "/api/v1/users").status_code == 422
+    assert _post(limited, LOGIN).status_code == 429
+
+
+def test_an_alias_is_no_way_around(limited: FlaskClient) -> None:
+    for prefix in ("", "/api", "/api/v1", "", "/api", "/api/v1", "", "/api", "/api/v1", ""):
+        assert _post(limited, f"{prefix}/auth/login").status_code == 422
+    assert _post(limited, "/api/auth/login").status_code == 429
+
+
+def test_a_header_of_the_client_is_no_way_around(limited: FlaskClient) -> None:
+    for number in range(10):
+        _post(limited, LOGIN, **{"X-Forwarded-For": f"198.51.100.{number}"})
+    assert _post(limited, LOGIN, **{"X-Forwarded-For": "198.51.100.99"}).status_code == 429
+
+
+def test_behind_a_trusted_proxy_its_clients_are_counted(configure: Configure, cluster: FakeCluster) -> None:
+    client = configure(RATE_LIMITS="on", TRUSTED_PROXIES="192.0.2.0/24").test_client()
+    for _ in range(11):
+        _post(client, LOGIN, **{"X-Forwarded-For": "203.0.113.5"})
+    assert _post(client, LOGIN, **{"X-Forwarded-For": "203.0.113.5"}).status_code == 429
+    assert _post(client, LOGIN, **{"X-Forwarded-For": "203.0.113.6"}).status_code == 422
+    # What the client itself put in front counts for nothing.
+    assert _post(client, LOGIN, **{"X-Forwarded-For": "1.1.1.1, 203.0.113.5"}).status_code == 429
+
+
+def test_limits_come_before_tokens_and_bodies(limited: FlaskClient) -> None:
+    for _ in range(10):
+        limited.post("/api/v1/users", data=b"{", headers={"Authorization": "Bearer x"})
+    assert limited.post("/api/v1/users", data=b"{").status_code == 429
+
+
+def test_without_redis_the_process_counts_for_itself(configure: Configure, cluster: FakeCluster) -> None:
+    client = configure(NOWHERE, RATE_LIMITS="on").test_client()
+    codes = [_post(client, LOGIN).status_code for _ in range(11)]
+    assert codes == [422] * 10 + [429]
+
+
+def test_limits_can_be_switched_off(configure: Configure, cluster: FakeCluster) -> None:
+    client = configure(RATE_LIMITS="off").test_client()
+    for _ in range(30):
+        response = _post(client, LOGIN)
+        assert response.status_code == 422
+        assert "RateLimit-Policy" not in response.headers
+
+
+def test_limits_cannot_be_switched_off_in_production(configure: Configure) -> None:
+    with pytest.raises(ConfigError, match="RATE_LIMITS"):
+        configure(
+            APP_ENV="production", SECRET_KEY="k" * 32, METRICS_TOKEN="m" * 32, AMQP_URI="amqp://gateway:x@localhost/"
+        )
+
+
+def test_each_application_counts_for_itself(configure: Configure, cluster: FakeCluster) -> None:
+    first: Flask = configure(RATE_LIMITS="on")
+    for _ in range(11):
+        _post(first.test_client(), LOGIN)
+    second: Flask = configure(RATE_LIMITS="on")
+    assert _post(second.test_client(), LOGIN).status_code == 422
+
+
+# --- addresses ---
+
+PROXIES = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
+
+
+@pytest.mark.parametrize(
+    ("remote", "forwarded", "expected"),
+    [
+        ("192.0.2.1", None, "192.0.2.1"),
+        ("192.0.2.1", "203.0.113.9", "192.0.2.1"),
+        ("10.0.0.1", None, "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9", "203.0.113.9"),
+        ("10.0.0.1", "1.1.1.1, 203.0.113.9", "203.0.113.9"),
+        ("10.0.0.1", "203.0.113.9, 10.0.0.2", "203.0.113.9"),
+        ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        ("10.0.0.1", "203.0.113.9, rubbish", "10.0.0.1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9:4711", "203.0.113.9"),
+        ("10.0.0.1", "[2001:db8::1]:443", "2001:db8::1"),
+        ("::1", "2001:db8::1", "2001:db8::1"),
+        ("::ffff:10.0.0.1", "::ffff:203.0.113.9", "203.0.113.9"),
+        ("", "203.0.113.9", None),
+        ("unix:", None, None),
+    ],
+)
+def test_the_client_is_the_last_address_that_can_be_believed(
+    remote: str, forwarded: str | None, expected: str | None
+) -> None:
+    environ = {"REMOTE_ADDR": remote} | ({"HTTP_X_FORWARDED_FOR": forwarded} if forwarded is not None else {})
+    found = client_address(environ, PROXIES)
+    assert (str(found) if found else None) == expected
+
+
+def test_a_long_chain_of_proxies_is_not_read_for_ever() -> None:
+    environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "203.0.113.9," + "10.0.0.2," * 10_000 + "10.0.0.2"}
+    assert client_address(environ, PROXIES) == ip_address("10.0.0.2")
+
+
+def test_an_ipv6_network_is_one_client() -> None:
+    assert limiting_key(ip_address("2001:db8::1")) == limiting_key(ip_address("2001:db8::ffff")) == "2001:db8::/64"
+    assert limiting_key(ip_address("2001:db8:0:1::1")) != limiting_key(ip_address("2001:db8::1"))
+    assert limiting_key(ip_address("192.0.2.1")) == "192.0.2.1"

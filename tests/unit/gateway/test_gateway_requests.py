@@ -1,0 +1,270 @@
+"""Around every request: ids, traces, languages, aliases, methods, log lines."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import structlog
+from flask import Flask
+from flask.testing import FlaskClient
+
+from gateway.aliases import canonical
+from gateway.lifecycle import continued, first_language
+from gateway.shapes import EXAMPLES
+from lib import context
+from lib.faults import Fault
+from tests.fakes.cluster import FakeCluster
+from tests.unit.gateway.conftest import USER_ID
+
+USER = f"/api/v1/users/{USER_ID}"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+
+
+@pytest.fixture(autouse=True)
+def _user(cluster: FakeCluster) -> None:
+    cluster.answers["users_svc.get_user"] = EXAMPLES["PublicProfile"]
+
+
+@pytest.mark.parametrize("given", ["a", "abc-123_X.y", "x" * 64])
+def test_a_request_keeps_the_id_it_came_with(client: FlaskClient, cluster: FakeCluster, given: str) -> None:
+    response = client.get(USER, headers={"X-Request-ID": given})
+    assert response.headers["X-Request-ID"] == given
+    assert cluster.calls[-1].context.correlation_id == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a;b", "é", "a\tb", '"a"', "a\x1bb"])
+def test_an_id_that_is_none_is_replaced(client: FlaskClient, cluster: FakeCluster, given: str) -> None:
+    response = client.get(USER, headers={"X-Request-ID": given.encode().decode("latin-1")})
+    made = response.headers["X-Request-ID"]
+    assert re.fullmatch(r"[0-9a-f]{32}", made)
+    assert cluster.calls[-1].context.correlation_id == made
+
+
+def test_two_requests_have_two_ids(client: FlaskClient) -> None:
+    ids = {client.get(USER).headers["X-Request-ID"] for _ in range(5)}
+    assert len(ids) == 5
+
+
+def test_errors_carry_the_id_as_well(client: FlaskClient) -> None:
+    response = client.get("/api/v1/nowhere", headers={"X-Request-ID": "mine"})
+    assert response.headers["X-Request-ID"] == "mine"
+    assert response.json is not None
+    assert response.json["request_id"] == "mine"
+
+
+def test_a_trace_is_continued_with_a_span_of_our_own(client: FlaskClient, cluster: FakeCluster) -> None:
+    client.get(USER, headers={"traceparent": TRACEPARENT})
+    traceparent = cluster.calls[-1].context.traceparent
+    assert traceparent is not None
+    assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-01", traceparent)
+    assert traceparent != TRACEPARENT
+
+
+def test_a_later_version_of_traces_is_continued_as_far_as_it_is_known() -> None:
+    assert str(continued(f"cc-{TRACE}-00f067aa0ba902b7-01-more")).startswith(f"00-{TRACE}-")
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        "",
+        "junk",
+        TRACEPARENT.upper(),
+        TRACEPARENT + "-more",
+        TRACEPARENT + " ",
+        f"ff-{TRACE}-00f067aa0ba902b7-01",
+        f"00-{'0' * 32}-00f067aa0ba902b7-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE[:-1]}-00f067aa0ba902b7-01",
+        "00-\u0661" * 10,
+    ],
+)
+def test_junk_is_no_trace(junk: str) -> None:
+    assert continued(junk) is None
+
+
+def test_a_request_with_a_junk_trace_is_served(client: FlaskClient, cluster: FakeCluster) -> None:
+    assert client.get(USER, headers={"traceparent": "junk"}).status_code == 200
+    assert cluster.calls[-1].context.traceparent is None
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("de", "de"),
+        ("de-CH, en;q=0.5", "de-CH"),
+        ("en;q=0.5", "en"),
+        ("zh-Hant-TW", "zh-Hant-TW"),
+        ("*", None),
+        ("", None),
+        ("x" * 1000, None),
+        ("<script>", None),
+    ],
+)
+def test_the_first_language_travels(accepted: str, language: str | None) -> None:
+    assert first_language(accepted) == language
+
+
+def test_the_language_reaches_the_services(client: FlaskClient, cluster: FakeCluster) -> None:
+    client.get(USER, headers={"Accept-Language": "de-CH, de;q=0.9"})
+    assert cluster.calls[-1].context.locale == "de-CH"
+
+
+def test_a_thread_keeps_nothing_of_its_last_request(client: FlaskClient) -> None:
+    client.get(USER)
+    assert context.current_or_none() is None
+
+
+# --- aliases ---
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/api/v1/users", "/api/v1/users"),
+        ("/api/users", "/api/v1/users"),
+        ("/users", "/api/v1/users"),
+        ("/auth/register", "/api/v1/auth/register"),
+        ("/api/auth/register", "/api/v1/auth/register"),
+        ("/health", "/health"),
+        ("/health/live", "/health/live"),
+        ("/docs", "/docs"),
+        ("/docs/start.js", "/docs/start.js"),
+        ("/.well-known/jwks.json", "/.well-known/jwks.json"),
+        # Nothing is rewritten twice, cleaned up or guessed.
+        ("/api/api/v1/users", "/api/v1/api/v1/users"),
+        ("/api/v1/api/v1/users", "/api/v1/api/v1/users"),
+        ("/v1/users", "/api/v1/v1/users"),
+        ("//users", "/api/v1//users"),
+        ("/api//users", "/api/v1//users"),
+        ("/health/../users", "/api/v1/health/../users"),
+        ("/Health", "/api/v1/Health"),
+        ("/API/v1/users", "/api/v1/API/v1/users"),
+        ("/api", "/api/v1/api"),
+        ("/api/v1", "/api/v1/v1"),
+        ("/", "/api/v1/"),
+        ("", "/api/v1"),
+        ("/healthy", "/api/v1/healthy"),
+    ],
+)
+def test_a_path_has_one_canonical_form(path: str, expected: str) -> None:
+    assert canonical(path) == expected
+    if path.startswith("/api/v1/"):
+        assert canonical(expected) == expected
+
+
+@pytest.mark.parametrize("prefix", ["", "/api", "/api/v1"])
+def test_every_form_reaches_the_same_route(client: FlaskClient, cluster: FakeCluster, prefix: str) -> None:
+    assert client.get(f"{prefix}/users/{USER_ID}").status_code == 200
+    assert client.get(f"{prefix}/users/profile").status_code == 401
+    assert client.post(f"{prefix}/auth/register").status_code == 415
+    assert client.get(f"{prefix}/payments").status_code == 401
+    assert client.delete(f"{prefix}/payments").status_code == 405
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/api",
+        "/api/v1",
+        "/api/v1/",
+        "/api/v2/users",
+        "//users",
+        "/users//profile",
+        "/users/",
+        "/users/profile/",
+        "/Users/profile",
+        "/users/PROFILE/x",
+        "/users/%2e%2e/health",
+        "/%2e%2e/health",
+        "/health/../users",
+        "/health/x",
+        "/api/health",
+        "/users/a%2Fb",
+        "/users/profile;x=1/y",
+        "/%00",
+        "/%ff%fe",
+        "/" + "a" * 8000,
+        "/.well-known/nothing",
+        "/docs/../openapi.json",
+        "/docs/%2e%2e/%2e%2e/app.py",
+        "/docs/nothing",
+    ],
+)
+def test_other_paths_are_not_found_and_never_a_redirect(client: FlaskClient, path: str) -> None:
+    response = client.get(path)
+    assert response.status_code == 404
+    assert "Location" not in response.headers
+
+
+def test_the_application_knows_its_routes_once(app: Flask) -> None:
+    rules = [rule.rule for rule in app.url_map.iter_rules()]
+    assert not [rule for rule in rules if rule.startswith(("/auth", "/users", "/payments", "/api/auth", "/api/users"))]
+
+
+# --- methods ---
+
+
+def test_options_tells_the_methods(client: FlaskClient) -> None:
+    response = client.options(USER)
+    assert response.status_code == 200
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+def test_head_is_get_without_a_body(client: FlaskClient) -> None:
+    response = client.head(USER)
+    assert response.status_code == 200
+    assert response.data == b""
+    assert response.headers["ETag"] == client.get(USER).headers["ETag"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "a b", "[", "localhost:99999999", "é", "a/b", ""])
+def test_a_strange_host_is_no_error_of_ours(client: FlaskClient, host: str) -> None:
+    response = client.get(USER, headers={"Host": host.encode().decode("latin-1")})
+    assert response.status_code in (200, 400)
+
+
+# --- log lines ---
+
+
+def test_each_request_leaves_a_line_without_what_it_carried(client: FlaskClient, bearer: dict[str, str]) -> None:
+    with structlog.testing.capture_logs() as lines:
+        client.get(f"{USER}?secret=4242424242424242", headers=bearer)
+    (line,) = [each for each in lines if each["event"] == "request"]
+    assert line["method"] == "GET"
+    assert line["route"] == "/api/v1/users/<id:user_id>"
+    assert line["status"] == 200
+    assert line["ms"] >= 0
+    assert "4242" not in str(lines)
+    assert bearer["Authorization"][7:] not in str(lines)
+
+
+def test_the_line_of_an_unknown_path_does_not_repeat_it(client: FlaskClient) -> None:
+    with structlog.testing.capture_logs() as lines:
+        client.get("/nowhere/secret-in-path")
+    assert "secret-in-path" not in str(lines)
+    assert lines[-1]["route"] is None
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics"])
+def test_what_machines_ask_all_the_time_is_not_logged(client: FlaskClient, path: str) -> None:
+    with structlog.testing.capture_logs() as lines:
+        client.get(path)
+    assert lines == []
+
+
+def test_the_line_says_whose_request_it_was(client: FlaskClient, bearer: dict[str, str], cluster: FakeCluster) -> None:
+    seen: list[Any] = []
+
+    def remember(**_: Any) -> Fault:
+        seen.append(context.current().actor.id)
+        return Fault("not_found", "account_not_found", "gone")
+
+    cluster.answers["auth_svc.get_account"] = remember
+    client.get("/api/v1/auth/me", headers=bearer)
+    # `lib.logs` takes the id from the current context.
+    assert seen == [USER_ID]

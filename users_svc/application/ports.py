@@ -1,0 +1,81 @@
+"""What the use cases need from the world, in their own words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+from uuid import UUID
+
+from users_svc.domain.identity import Identity
+from users_svc.domain.profile import Profile
+from users_svc.domain.statistics import DayStatistics
+
+
+class Profiles(Protocol):
+    """All profiles, by the id of their account."""
+
+    def add_or_get(self, profile: Profile) -> Profile:
+        """Store `profile` unless its id has one already; return the stored one, locked until the transaction ends.
+
+        A concurrent transaction with the same id waits here, so exactly one of them adds. Change the returned
+        profile, never the argument: the two may differ.
+        """
+
+    def find(self, user_id: UUID) -> Profile | None:
+        """Return the profile as it was last committed, without a lock; None if there is none."""
+
+
+class Statistics(Protocol):
+    """Daily counts."""
+
+    def add_registration(self, day: date) -> None:
+        """Count one more account on `day`; concurrent calls all count."""
+
+    def of(self, day: date) -> DayStatistics:
+        """Return the counts of `day`; zero for a day on which nothing happened."""
+
+
+class UnitOfWork(Protocol):
+    """One transaction; leaving it without `commit` undoes everything."""
+
+    @property
+    def profiles(self) -> Profiles: ...
+
+    @property
+    def statistics(self) -> Statistics: ...
+
+    def first_time(self, handler: str, event_id: str) -> bool:
+        """Note that `handler` has seen the event, in this transaction; False if it had before."""
+
+    def commit(self) -> None: ...
+
+
+class Identities(Protocol):
+    """The accounts, which another service keeps. Every call goes over the network: never inside a transaction."""
+
+    def reserve_account(self, *, email: str, name: str, request_key: str) -> Identity:
+        """Make an invited account, or return the one that the same `request_key` made before.
+
+        Raises `EmailTaken`, `InvalidEmail`, `InvalidName`, `InvalidRequestKey`; `RequestKeyReused` for a key that
+        was used with another address; `RequestInProgress`.
+        """
+
+    def get_account(self, user_id: UUID) -> Identity:
+        """Return the account; raises `UserNotFound` if there is none."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Everything that a use case may reach.
+
+    :param open_invitations: everybody may add users, not only administrators
+    """
+
+    unit_of_work: Callable[[], AbstractContextManager[UnitOfWork]]
+    identities: Identities
+    now: Callable[[], datetime]
+    new_id: Callable[[], UUID]
+    open_invitations: bool

@@ -1,0 +1,1 @@
+"""The rules about profiles; nothing here knows of SQL, RPC or HTTP."""

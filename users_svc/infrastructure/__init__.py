@@ -1,0 +1,1 @@
+"""Adapters of users_svc: PostgreSQL, and auth_svc over RPC."""

@@ -1,0 +1,67 @@
+"""The unit of work on PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Self
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from lib.uow import SqlUnitOfWork
+from users_svc.domain.profile import Profile
+from users_svc.domain.statistics import DayStatistics
+from users_svc.infrastructure.tables import member_statistics, profiles
+
+
+class SqlProfiles:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add_or_get(self, profile: Profile) -> Profile:
+        row = {column.name: getattr(profile, column.name) for column in profiles.columns}
+        # Only the id may clash in silence: a clash of anything else is two people's and has to be heard.
+        self._session.execute(insert(profiles).values(row).on_conflict_do_nothing(index_elements=[profiles.c.id]))
+        return self._session.execute(
+            sa.select(Profile).where(profiles.c.id == profile.id).with_for_update(),
+            # Another transaction may have written since this one looked without a lock.
+            execution_options={"populate_existing": True},
+        ).scalar_one()
+
+    def find(self, user_id: UUID) -> Profile | None:
+        return self._session.get(Profile, user_id)
+
+
+class SqlStatistics:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add_registration(self, day: date) -> None:
+        # Adding is the database's work: read-modify-write would lose counts.
+        self._session.execute(
+            insert(member_statistics)
+            .values(day=day, registrations=1)
+            .on_conflict_do_update(
+                index_elements=[member_statistics.c.day],
+                set_={"registrations": member_statistics.c.registrations + 1},
+            )
+        )
+
+    def of(self, day: date) -> DayStatistics:
+        query = sa.select(member_statistics.c.registrations).where(member_statistics.c.day == day)
+        return DayStatistics(day, self._session.execute(query).scalar_one_or_none() or 0)
+
+
+class UsersUnitOfWork(SqlUnitOfWork):
+    """One transaction on the users database."""
+
+    profiles: SqlProfiles
+    statistics: SqlStatistics
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.profiles = SqlProfiles(self.session)
+        self.statistics = SqlStatistics(self.session)
+        return self

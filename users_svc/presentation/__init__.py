@@ -1,0 +1,1 @@
+"""How users_svc is reached: RPC methods, event handlers, commands for operators."""

@@ -1,0 +1,100 @@
+"""users_svc on the broker: RPC methods and event handlers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lib.access import anyone, owner, system
+from lib.caller import Caller, RpcJwks
+from lib.database import Database
+from lib.events import event_handler
+from lib.operations import Operations
+from lib.provide import Provide
+from lib.rpc import rpc
+from lib.service_rpc import ServiceRpc
+from users_svc.application.create_user import create_user
+from users_svc.application.get_profile import get_profile
+from users_svc.application.get_statistics import get_statistics
+from users_svc.application.get_user import get_user
+from users_svc.application.note_arrival import note_arrival
+from users_svc.application.open_profile import open_profile
+from users_svc.bootstrap import build_ports
+from users_svc.presentation.schemas import CreatedUserSchema, DayStatisticsSchema, ProfileSchema
+
+
+class UsersService:
+    """Profiles of the people who have an account."""
+
+    name = "users_svc"
+    ports = Provide(build_ports, database=Database(), auth=ServiceRpc("auth_svc", as_system=True))
+    caller = Caller(jwks=RpcJwks("auth_svc", "get_jwks"))
+    operations = Operations()
+
+    @rpc(allow=anyone, idempotent="request_key")
+    def create_user(self, email: str, name: str, request_key: str | None = None) -> dict[str, Any]:
+        """Add a user: an account that its owner claims by mail, and its profile.
+
+        :param email: the owner's address
+        :param name: the name to show, 1 to 100 characters
+        :param request_key: 1 to 255 characters; the same key again gives the same user, whatever became of the first
+            call. Without one, a call that is repeated after a lost answer is told that the address is taken
+        :returns: ``{"id", "email", "name"}``
+        :raises Fault: ``forbidden/invitations_closed`` unless OPEN_INVITATIONS is on or the caller is an admin;
+            ``invalid/invalid_name``, ``invalid/invalid_email``, ``invalid/invalid_request_key``;
+            ``conflict/email_taken``; ``conflict/request_key_reused`` with another address, or
+            ``conflict/request_in_progress``; ``unavailable/…`` while the accounts cannot be reached
+        """
+        may_invite = self.caller.has_role("admin")
+        user = create_user(self.ports, email=email, name=name, request_key=request_key, may_invite=may_invite)
+        return dict(CreatedUserSchema().dump(user))
+
+    @rpc(allow=anyone, idempotent=True)
+    def get_user(self, user_id: str) -> dict[str, Any]:
+        """Return what everybody may see of a user.
+
+        :param user_id: the id of the account, a UUID
+        :returns: ``{"id", "handle", "display_name", "avatar_url", "created_at"}``; handle and avatar_url may be null
+        :raises Fault: ``not_found/user_not_found``, also for what is no UUID
+        """
+        return dict(ProfileSchema().dump(get_user(self.ports, user_id=user_id)))
+
+    @rpc(allow=owner("user_id"), idempotent=True)
+    def get_profile(self, user_id: str) -> dict[str, Any]:
+        """Return a person's own profile; it is there as soon as the account is.
+
+        :param user_id: the id of the account, a UUID; only its owner may ask
+        :returns: ``{"id", "email", "handle", "display_name", "bio", "avatar_url", "location", "website",
+            "birth_date", "locale", "time_zone", "discoverable", "created_at", "updated_at"}``; what nobody has
+            entered is null
+        :raises Fault: ``not_found/user_not_found``; ``unavailable/…`` if the profile is new and the accounts cannot
+            be reached
+        """
+        return dict(ProfileSchema().dump(get_profile(self.ports, user_id=user_id)))
+
+    @rpc(allow=system, idempotent=True)
+    def get_statistics(self, day: str) -> dict[str, Any]:
+        """Return how many accounts were made on a day, invited ones included.
+
+        :param day: a UTC day, ``YYYY-MM-DD``
+        :returns: ``{"day", "registrations"}``; 0 for a day on which nothing happened
+        :raises Fault: ``invalid/invalid_day``
+        """
+        return dict(DayStatisticsSchema().dump(get_statistics(self.ports, day=day)))
+
+    @event_handler("auth_svc", "user.registered")
+    def on_user_registered(self, event: dict[str, Any]) -> None:
+        """Open the profile of a new account."""
+        account = event["data"]
+        open_profile(
+            self.ports,
+            event_id=event["id"],
+            user_id=account["id"],
+            email=account["email"],
+            name=account["name"],
+            sequence=event["sequence"],
+        )
+
+    @event_handler("auth_svc", "user.registered")
+    def on_user_registered_count(self, event: dict[str, Any]) -> None:
+        """Count a new account."""
+        note_arrival(self.ports, event_id=event["id"], occurred_at=event["occurred_at"])
