@@ -13,6 +13,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import warnings
 from functools import partial
 from typing import Any
 
@@ -43,6 +44,8 @@ def main() -> int:
         print(f"error: {exc}", file=sys.stderr, flush=True)
         return EXIT_CONFIG
     logs.configure(service="gateway", level=config["LOG_LEVEL"], fmt=config["LOG_FORMAT"])
+    # Nameko imports Eventlet, which says this; nothing here is run by it.
+    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     # Read by prometheus_client when it is imported, which only the workers do.
     ours = None
     if not os.environ.get(METRICS_DIRECTORY):
@@ -70,6 +73,8 @@ def _check_address(host: str, port: int) -> None:
 
 
 def _server(config: dict[str, Any]) -> MPServer:
+    # It takes the spare threads for a mistake.
+    logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
     return MPServer(
         "gateway.wsgi:application",
         address=config["GATEWAY_HOST"],

@@ -6,12 +6,17 @@ import json
 from collections.abc import Mapping
 from hashlib import blake2b
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Response, g, request
+from werkzeug.datastructures import Headers
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
+JSON = "application/json"
 PROBLEM = "application/problem+json"
 #: where nothing else stands: may be kept by the client, must be asked for again, and is never for other eyes
 PRIVATE = "private, no-cache"
@@ -23,26 +28,31 @@ def encoded(data: Any) -> bytes:
     return _encode(data).encode("utf-8", "replace")
 
 
-def answer(data: Any, status: int = 200, *, cache: str = PRIVATE, media_type: str = "application/json") -> Response:
+class Answer(Response):
+    """A response that is complete when it is made, so that nothing needs to be worked out when it is sent."""
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:  # noqa: ARG002  (Werkzeug passes it)
+        return self.headers
+
+
+def _made(body: bytes, status: int, *headers: tuple[str, str]) -> Response:
+    return Answer(body, status, [*headers, ("Content-Length", str(len(body)))])
+
+
+def answer(data: Any, status: int = 200, *, cache: str = PRIVATE, media_type: str = JSON) -> Response:
     """Return an answer with a JSON body."""
-    response = Response(encoded(data), status, content_type=media_type)
-    response.headers["Cache-Control"] = cache
-    return response
+    return _made(encoded(data), status, ("Content-Type", media_type), ("Cache-Control", cache))
 
 
 def read(data: Any, *, cache: str = PRIVATE) -> Response:
     """Return one resource with its ETag; 304 without a body if the client has it already."""
     body = encoded(data)
-    tag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
+    tag = blake2b(body, digest_size=12).hexdigest()
+    kept = ("Cache-Control", cache), ("ETag", f'"{tag}"')
     known = request.environ.get("HTTP_IF_NONE_MATCH")
-    if known is not None and (known.strip() == "*" or request.if_none_match.contains_weak(tag.strip('"'))):
-        response = Response(status=304)
-        del response.headers["Content-Type"]
-    else:
-        response = Response(body, content_type="application/json")
-    response.headers["Cache-Control"] = cache
-    response.headers["ETag"] = tag
-    return response
+    if known is not None and (known.strip() == "*" or request.if_none_match.contains_weak(tag)):
+        return _empty(304, *kept)
+    return _made(body, 200, ("Content-Type", JSON), *kept)
 
 
 def created(data: Any, location: str, *, cache: str = PRIVATE) -> Response:
@@ -54,9 +64,12 @@ def created(data: Any, location: str, *, cache: str = PRIVATE) -> Response:
 
 def nothing() -> Response:
     """Return 204."""
-    response = Response(status=204)
+    return _empty(204, ("Cache-Control", NO_STORE))
+
+
+def _empty(status: int, *headers: tuple[str, str]) -> Response:
+    response = Answer(b"", status, [*headers])
     del response.headers["Content-Type"]
-    response.headers["Cache-Control"] = NO_STORE
     return response
 
 

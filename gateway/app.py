@@ -10,6 +10,7 @@ from flask import Flask
 from werkzeug.routing import UnicodeConverter
 
 from gateway import aliases, bearer, errors, headers, lifecycle, limits, openapi, state
+from gateway.access_log import AccessLog
 from gateway.admission import Admission
 from gateway.routes import auth, documents, health, payments, users
 from gateway.settings import Settings
@@ -23,6 +24,7 @@ def create_app(
     config: Mapping[str, Any],
     cluster: state.Cluster,
     *,
+    access_log: AccessLog | None = None,
     counters: str | None = None,
     redis_client: state.Pingable | None = None,
 ) -> Flask:
@@ -30,6 +32,7 @@ def create_app(
 
     :param config: has passed `lib.config.check` with `gateway.settings.CONFIG`
     :param cluster: started or not; calls fail with 503 until it is connected
+    :param access_log: gets a line for each request; the default writes none
     :param counters: where rate limits are counted, as the library `limits` writes it; the default is ``REDIS_URL``
     :param redis_client: what the health check asks; the default is a client of ``REDIS_URL``
     """
@@ -52,7 +55,7 @@ def create_app(
     app.register_blueprint(documents.blueprint)
     for blueprint in (auth.blueprint, users.blueprint, payments.blueprint):
         api.register_blueprint(blueprint)
-    finishers = [limits.install(app, settings, counters), headers.security(settings), headers.cross_origin(settings)]
-    lifecycle.install(app, [each for each in finishers if each is not None])
-    app.wsgi_app = aliases.Aliases(app.wsgi_app)  # type: ignore[method-assign]
+    finishers = [limits.install(app, settings, counters), headers.cross_origin(settings)]
+    lifecycle.install(app, [each for each in finishers if each is not None], access_log or AccessLog())
+    app.wsgi_app = headers.Security(aliases.Aliases(app.wsgi_app), settings)  # type: ignore[method-assign]
     return app

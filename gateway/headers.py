@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from flask import Response, request
 
+from gateway.aliases import Wsgi
 from gateway.settings import Settings
+
+POLICY = "Content-Security-Policy"
 
 #: an answer of the API is data: nothing in it may run, load or be framed
 NOTHING_RUNS = "default-src 'none'; frame-ancestors 'none'"
@@ -18,27 +22,24 @@ ALLOWED = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match
 PREFLIGHT_SECONDS = "600"
 
 
-def security(settings: Settings) -> Callable[[Response], None]:
-    """Return what adds the security headers; a route that set one has its way."""
-    values = {
-        "X-Content-Type-Options": "nosniff",
-        "X-Frame-Options": "DENY",
-        "Referrer-Policy": "no-referrer",
-        "Content-Security-Policy": NOTHING_RUNS,
-    }
-    if settings.production:
-        values["Strict-Transport-Security"] = HSTS
-    plain = list(values.items())
+class Security:
+    """WSGI middleware that adds the security headers; a route that set a policy of its own has its way."""
 
-    def add(response: Response) -> None:
-        headers = response.headers
-        if "Content-Security-Policy" in headers:
-            for name, value in plain:
-                headers.setdefault(name, value)
-        else:
-            headers.extend(plain)
+    def __init__(self, app: Wsgi, settings: Settings) -> None:
+        self._app = app
+        self._headers = [("X-Content-Type-Options", "nosniff"), ("X-Frame-Options", "DENY")]
+        self._headers.append(("Referrer-Policy", "no-referrer"))
+        if settings.production:
+            self._headers.append(("Strict-Transport-Security", HSTS))
 
-    return add
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            headers.extend(self._headers)
+            if not any(name == POLICY for name, _ in headers):
+                headers.append((POLICY, NOTHING_RUNS))
+            return start_response(status, headers, *error)
+
+        return self._app(environ, start)
 
 
 def cross_origin(settings: Settings) -> Callable[[Response], None] | None:

@@ -106,8 +106,10 @@ def _read() -> bytes:
     with gateway().admission.reading():
         content = b"" if length is not None and length > MAX_BODY else _up_to(stream, length or MAX_BODY + 1)
         if len(content) > MAX_BODY or (length or 0) > MAX_BODY:
-            # Who is still sending does not listen; an answer that comes before the end may never be read.
-            _discard(stream)
+            # Who is still sending does not listen; an answer that comes before the end may never be read. Who asked
+            # before sending does.
+            if "HTTP_EXPECT" not in request.environ:
+                _discard(stream)
             raise RequestEntityTooLarge
     if length is not None and len(content) < length:
         raise IncompleteBody("the body ends before its Content-Length")

@@ -11,11 +11,10 @@ from typing import Any
 from flask import Flask, Response, g, request
 
 from gateway import metrics
+from gateway.access_log import AccessLog
 from gateway.state import gateway
-from lib import context, logs
+from lib import context
 from lib.context import ANONYMOUS, CallContext, new_correlation_id
-
-log = logs.get("gateway.access")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
@@ -25,7 +24,7 @@ _LANGUAGE = re.compile(r"\s*([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3})\s*(?:[,;]|
 QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 
 
-def install(app: Flask, finishers: Sequence[Callable[[Response], None]]) -> None:
+def install(app: Flask, finishers: Sequence[Callable[[Response], None]], access_log: AccessLog) -> None:
     """Have every request begun and finished by this module.
 
     :param finishers: called with each response, in order, before it is logged
@@ -34,7 +33,15 @@ def install(app: Flask, finishers: Sequence[Callable[[Response], None]]) -> None
     def finish(response: Response) -> Response:
         for finisher in finishers:
             finisher(response)
-        _finish(response)
+        call: CallContext = g.call
+        response.headers.add("X-Request-ID", call.correlation_id)
+        seconds = time.perf_counter() - g.started
+        rule = request.url_rule
+        # The template and not the path, and no query: both may hold what belongs neither into logs nor into metrics.
+        route = rule.rule if rule is not None else None
+        metrics.observe(request.method, route, response.status_code, seconds)
+        if route not in QUIET:
+            access_log.write(call, request.method, route, response.status_code, seconds)
         return response
 
     app.before_request(_begin)
@@ -75,23 +82,6 @@ def first_language(accepted: str) -> str | None:
     """Return the first language of an Accept-Language header."""
     match = _LANGUAGE.match(accepted)
     return match.group(1) if match else None
-
-
-def _finish(response: Response) -> None:
-    response.headers["X-Request-ID"] = g.call.correlation_id
-    seconds = time.perf_counter() - g.started
-    rule = request.url_rule
-    route = rule.rule if rule is not None else None
-    metrics.observe(request.method, route, response.status_code, seconds)
-    if route not in QUIET:
-        # The template and not the path, and no query: both may hold what does not belong into a log.
-        log.info(
-            "request",
-            method=request.method,
-            route=route,
-            status=response.status_code,
-            ms=round(seconds * 1000, 1),
-        )
 
 
 def _leave(_error: BaseException | None) -> Any:

@@ -76,8 +76,13 @@ def install(app: Flask, settings: Settings, counters: str | None = None) -> Call
         in_memory_fallback_enabled=True,
         key_prefix="leveret",
     )
+    # The extension looks at every request and every response, for limits that hold everywhere and for headers of its
+    # own kind. There is neither here: the marked views ask by themselves.
+    hooks = (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs)
+    kept = [list(each.get(None, ())) for each in hooks]
     limiter.init_app(app)
-    _only_where_marked(app, limiter)
+    for each, functions in zip(hooks, kept, strict=True):
+        each[None] = functions  # type: ignore[assignment]  # three kinds of functions, each back in its place
     policies: dict[str, str] = {}
     for endpoint, view in app.view_functions.items():
         marked = limits_of(view)
@@ -113,12 +118,6 @@ def install(app: Flask, settings: Settings, counters: str | None = None) -> Call
 
     app.register_error_handler(RateLimitExceeded, exceeded)
     return add_headers
-
-
-def _only_where_marked(app: Flask, limiter: Limiter) -> None:
-    # The extension also looks at every request before it is routed to its view, for limits that hold everywhere.
-    # There are none here, and the marked views ask by themselves.
-    app.before_request_funcs[None].remove(limiter._check_request_limit)
 
 
 def _policy(limit: RateLimitItem) -> str:

@@ -42,10 +42,14 @@ class MetricsTokenNeeded(Unauthenticated):
     code = "metrics_token_needed"
 
 
+def known_method(method: str) -> str:
+    """Return the method, or one word for all those that clients make up."""
+    return method if method in METHODS else "_OTHER"
+
+
 def observe(method: str, route: str | None, status: int, seconds: float) -> None:
     """Count one request."""
-    known = method if method in METHODS else "_OTHER"
-    SECONDS.labels(known, route or "unmatched", str(status)).observe(seconds)
+    SECONDS.labels(known_method(method), route or "unmatched", str(status)).observe(seconds)
 
 
 def show() -> Response:

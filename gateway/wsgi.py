@@ -12,6 +12,7 @@ from typing import Any
 
 from flask import Flask
 
+from gateway.access_log import StreamAccessLog
 from gateway.app import create_app
 from gateway.bearer import KeyKeeper
 from gateway.settings import CONFIG, SERVICES
@@ -27,7 +28,9 @@ class Worker:
     def __init__(self, config: Mapping[str, Any]) -> None:
         logs.configure(service="gateway", level=config["LOG_LEVEL"], fmt=config["LOG_FORMAT"])
         self._cluster = Cluster(config, name="gateway", services=SERVICES, timeout=float(config["RPC_TIMEOUT"]))
-        self.app = create_app(config, self._cluster)
+        # The lines of requests are lines of the level INFO.
+        access_log = StreamAccessLog(config["LOG_FORMAT"]) if config["LOG_LEVEL"] in ("DEBUG", "INFO") else None
+        self.app = create_app(config, self._cluster, access_log=access_log)
         with self.app.app_context():
             self._keeper = KeyKeeper(gateway().tokens.keys)
 

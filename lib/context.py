@@ -65,6 +65,7 @@ class CallContext:
 
     :param deadline: a `time.monotonic` moment after which nobody waits for the answer, or None
     :param access_token: the caller's token as it came, for the next service to verify; never logged
+    :param redelivered: the broker hands this request out again: whoever had it before was killed, or lost its broker
     """
 
     correlation_id: str
@@ -73,6 +74,7 @@ class CallContext:
     access_token: str | None = field(default=None, repr=False)
     traceparent: str | None = None
     locale: str | None = None
+    redelivered: bool = False
 
     def remaining(self, default: float) -> float:
         """Return the seconds left until the deadline, but at most `default`."""

@@ -17,6 +17,7 @@ import logging
 import secrets
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -155,7 +156,11 @@ class RpcConsumer(NamekoRpcConsumer):
             error_id = secrets.token_hex(8)
             log.error("unexpected error %s", error_id, exc_info=error)
             told = Fault("internal", "internal_error", "an internal error", {"error_id": error_id})
-        return serialize(told)  # type: ignore[no-any-return]
+        data: dict[str, Any] = serialize(told)
+        if isinstance(told, Fault):
+            # Nameko makes strings of what stands inside a dict; ours is JSON already, and a False must stay one.
+            data["exc_args"] = list(told.args)
+        return data
 
 
 class Rpc(NamekoRpc):
@@ -197,7 +202,10 @@ class Rpc(NamekoRpc):
             raise OutcomeUnknown(
                 "this request was interrupted; it may have happened: ask, or repeat it with its key", retry_after=1
             )
-        call = call_context(headers, actor=actor, access_token=token)
+        call = replace(
+            call_context(headers, actor=actor, access_token=token),
+            redelivered=bool(message.delivery_info.get("redelivered")),
+        )
         try:
             self.container.spawn_worker(
                 self,

@@ -94,7 +94,6 @@ class AuthUnitOfWork(SqlUnitOfWork):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        # A query in between would flush: SQLAlchemy then lets go of changed objects, and their events are lost.
         self.accounts = SqlAccounts(self.session)
         self.sessions = SqlSessions(self.session)
         self.signing_keys = SqlSigningKeys(self.session)

@@ -161,6 +161,11 @@ class Daemon:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def _reap(self) -> None:
+        """Take leave of our own process if somebody else, such as a later session, has ended it."""
+        if self.process:
+            self.process.poll()
+
     @property
     def pid(self) -> int | None:
         """The number of the running process, None when there is none."""
@@ -178,27 +183,30 @@ class Daemon:
 
         :param hurry: becomes true when somebody does not want to wait any longer
         """
+        self._reap()
         record = self._record()
         if record is None:
             self.file.unlink(missing_ok=True)
             return True
         pid, name = record
         others = family(pid) if self.running else _remains(pid)
-        graceful = True
+        graceful, patience = True, 0.3
         if self.running:
+            patience = 3.0
             send(pid, name, self.stop_signal)
             wait_until(lambda: not self.running or hurry(), timeout)
             if self.running:
-                graceful = False
+                graceful, patience = False, 0.3
                 others |= family(pid)
                 send(pid, name, signal.SIGKILL)
                 wait_until(lambda: not self.running, 10)
-        _end(others)
+        _end(others, patience)
         self.file.unlink(missing_ok=True)
         return graceful
 
     def kill(self) -> None:
         """End the process and its children the way a crash does: at once."""
+        self._reap()
         record = self._record()
         if record and self.running:
             others = family(record[0])
@@ -206,7 +214,7 @@ class Daemon:
             for pid, name in others.items():
                 send(pid, name, signal.SIGKILL)
             wait_until(lambda: not self.running, 10)
-            _end(others)
+            _end(others, 3.0)
         self.file.unlink(missing_ok=True)
 
 
@@ -219,13 +227,13 @@ def _remains(pid: int) -> dict[int, str]:
     return {} if identity(pid) else family(pid)
 
 
-def _end(others: Mapping[int, str]) -> None:
+def _end(others: Mapping[int, str], patience: float) -> None:
     """Give the children of a process that ended a moment to notice, then kill what is left."""
 
     def left() -> list[int]:
         return [pid for pid, name in others.items() if identity(pid) == name]
 
-    if not wait_until(lambda: not left(), 3):
+    if not wait_until(lambda: not left(), patience):
         for pid in left():
             send(pid, others[pid], signal.SIGKILL)
         wait_until(lambda: not left(), 5)

@@ -55,4 +55,6 @@ def run(
         raise
     finally:
         timer.cancel()
+        if process.stdout:
+            process.stdout.close()
     return None if code == 0 else "".join(f"\n    {line}" for line in last) or f"\n    exit code {code}"

@@ -183,4 +183,4 @@ class PaymentsService:
 
 def _redelivered() -> bool:
     """Tell whether the broker gives this call again because the worker that had it is lost."""
-    return bool(getattr(context.current(), "redelivered", False))
+    return context.current().redelivered

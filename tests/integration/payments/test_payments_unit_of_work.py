@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from lib.ids import new_id
 from payments_svc.domain.customer import Customer
@@ -237,6 +238,14 @@ def test_a_reference_that_is_in_use_is_refused_at_the_latest_by_the_commit(world
     stored(world, new_payment(BOB, reference="order-17"))
     stored(world, new_payment())
     stored(world, new_payment())
+
+
+def test_another_broken_rule_of_the_database_is_not_taken_for_a_reference(payments_sessions):
+    map_domain()
+    with PaymentsUnitOfWork(payments_sessions) as uow:
+        uow.payments.add(new_payment())
+        with pytest.raises(IntegrityError, match="payments_customer_id_fkey"):
+            uow.commit()
 
 
 def test_a_customer_is_added_once(world):

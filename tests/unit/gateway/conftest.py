@@ -20,6 +20,7 @@ from jsonschema import Draft202012Validator
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
+from gateway.access_log import AccessLog
 from gateway.aliases import canonical
 from gateway.app import create_app
 from gateway.settings import CONFIG
@@ -215,10 +216,10 @@ def configure(
 ) -> Configure:
     """Return a function that makes an application from changes to the default configuration."""
 
-    def make(counters: str = "memory://", **changes: Any) -> Flask:
+    def make(counters: str = "memory://", access_log: AccessLog | None = None, **changes: Any) -> Flask:
         config = defaults | changes
         configuration.check(config, CONFIG)
-        app = create_app(config, shared_cluster, counters=counters, redis_client=shared_redis)
+        app = create_app(config, shared_cluster, access_log=access_log, counters=counters, redis_client=shared_redis)
         conformance = Conformance(app, document)
         app.test_client_class = type("Client", (ConformingClient,), {"conformance": conformance})
         return app

@@ -196,6 +196,15 @@ def test_an_endless_body_is_given_up(client: FlaskClient) -> None:
     assert stream.read_bytes < 18 * 1024 * 1024
 
 
+def test_a_body_that_ends_too_early_is_400(client: FlaskClient) -> None:
+    response = client.post(
+        LOGIN, data=b'{"email":"a"}', content_type="application/json", environ_overrides={"CONTENT_LENGTH": "99"}
+    )
+    assert response.status_code == 400
+    assert response.json is not None
+    assert response.json["code"] == "incomplete_body"
+
+
 @pytest.mark.parametrize("length", ["-1", "x", "1e3", "99999999999999999999"])
 def test_a_length_that_is_none(client: FlaskClient, length: str) -> None:
     response = client.post(

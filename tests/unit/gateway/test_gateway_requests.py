@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import structlog
 from flask import Flask
 from flask.testing import FlaskClient
 
+from gateway.access_log import StreamAccessLog
 from gateway.aliases import canonical
 from gateway.lifecycle import continued, first_language
 from gateway.shapes import EXAMPLES
 from lib import context
 from lib.faults import Fault
 from tests.fakes.cluster import FakeCluster
-from tests.unit.gateway.conftest import USER_ID
+from tests.unit.gateway.conftest import USER_ID, Configure, Issuer
 
 USER = f"/api/v1/users/{USER_ID}"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -231,40 +234,73 @@ def test_a_strange_host_is_no_error_of_ours(client: FlaskClient, host: str) -> N
 # --- log lines ---
 
 
-def test_each_request_leaves_a_line_without_what_it_carried(client: FlaskClient, bearer: dict[str, str]) -> None:
-    with structlog.testing.capture_logs() as lines:
-        client.get(f"{USER}?secret=4242424242424242", headers=bearer)
-    (line,) = [each for each in lines if each["event"] == "request"]
-    assert line["method"] == "GET"
-    assert line["route"] == "/api/v1/users/<id:user_id>"
-    assert line["status"] == 200
-    assert line["ms"] >= 0
-    assert "4242" not in str(lines)
-    assert bearer["Authorization"][7:] not in str(lines)
+@pytest.fixture
+def lines(configure: Configure, cluster: FakeCluster) -> Callable[..., list[str]]:
+    """Return a function that makes requests and gives the lines that they left."""
+
+    def ask(fmt: str, path: str, **kwargs: Any) -> list[str]:
+        stream = io.StringIO()
+        configure(access_log=StreamAccessLog(fmt, stream)).test_client().open(path, **kwargs)
+        assert not stream.getvalue() or stream.getvalue().endswith("\n")
+        return stream.getvalue().splitlines()
+
+    return ask
 
 
-def test_the_line_of_an_unknown_path_does_not_repeat_it(client: FlaskClient) -> None:
-    with structlog.testing.capture_logs() as lines:
-        client.get("/nowhere/secret-in-path")
-    assert "secret-in-path" not in str(lines)
-    assert lines[-1]["route"] is None
+def test_each_request_leaves_a_line_without_what_it_carried(
+    lines: Callable[..., list[str]], bearer: dict[str, str]
+) -> None:
+    headers = {**bearer, "X-Request-ID": "mine", "traceparent": TRACEPARENT}
+    (line,) = lines("json", f"{USER}?secret=4242424242424242", headers=headers)
+    values = json.loads(line)
+    assert values.pop("ms") >= 0
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", values.pop("timestamp"))
+    assert values.pop("traceparent").startswith(f"00-{TRACE}-")
+    assert values == {
+        "event": "request",
+        "level": "info",
+        "logger": "gateway.access",
+        "service": "gateway",
+        "method": "GET",
+        "route": "/api/v1/users/<id:user_id>",
+        "status": 200,
+        "actor": USER_ID,
+        "request_id": "mine",
+    }
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics"])
-def test_what_machines_ask_all_the_time_is_not_logged(client: FlaskClient, path: str) -> None:
-    with structlog.testing.capture_logs() as lines:
-        client.get(path)
-    assert lines == []
+def test_the_line_for_people_has_the_same_in_it(lines: Callable[..., list[str]], bearer: dict[str, str]) -> None:
+    (line,) = lines("console", USER, headers={**bearer, "X-Request-ID": "mine"})
+    assert 'request method="GET" route="/api/v1/users/<id:user_id>" status=200 ms=' in line
+    assert line.endswith(f'actor="{USER_ID}" request_id=mine')
 
 
-def test_the_line_says_whose_request_it_was(client: FlaskClient, bearer: dict[str, str], cluster: FakeCluster) -> None:
+@pytest.mark.parametrize("fmt", ["json", "console"])
+def test_nobody_writes_into_the_log_by_asking(lines: Callable[..., list[str]], issuer: Issuer, fmt: str) -> None:
+    token = issuer.token(sub='x"\n{"event":"forged"}')
+    headers = {"Authorization": f"Bearer {token}", "X-Request-ID": 'a"b'}
+    (line,) = lines(fmt, USER, method="GET", headers=headers)
+    assert "\n" not in line
+    (line,) = lines(fmt, "/nowhere/secret-in-path", method="BREW")
+    assert "secret-in-path" not in line
+    assert "BREW" not in line
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/metrics"])
+def test_what_machines_ask_all_the_time_is_not_logged(lines: Callable[..., list[str]], path: str) -> None:
+    assert lines("json", path) == []
+
+
+def test_log_lines_of_a_request_say_whose_it_is(
+    client: FlaskClient, bearer: dict[str, str], cluster: FakeCluster
+) -> None:
     seen: list[Any] = []
 
     def remember(**_: Any) -> Fault:
-        seen.append(context.current().actor.id)
+        seen.append(context.current())
         return Fault("not_found", "account_not_found", "gone")
 
     cluster.answers["auth_svc.get_account"] = remember
-    client.get("/api/v1/auth/me", headers=bearer)
-    # `lib.logs` takes the id from the current context.
-    assert seen == [USER_ID]
+    client.get("/api/v1/auth/me", headers={**bearer, "X-Request-ID": "mine"})
+    # `lib.logs` takes the ids from the current context.
+    assert (seen[0].actor.id, seen[0].correlation_id) == (USER_ID, "mine")

@@ -4,12 +4,14 @@ import json
 import shutil
 
 import pytest
+
 from deploy.local import compose
 from deploy.local.console import LocalError
 
 DOCKER = """\
 #!/bin/sh
 echo "$@ | $RABBITMQ_PORT $RABBITMQ_MANAGEMENT_PORT $POSTGRES_PORT $REDIS_PORT" >> "$CALLS"
+case "$1 $2" in "version --format" | "compose version") exit 0 ;; esac
 shift 3  # compose -f <file>
 case "$1 $2" in
     "ps --services") echo "$RUNNING" ;;

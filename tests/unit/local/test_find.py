@@ -1,6 +1,7 @@
 """Where `make up` takes its servers from."""
 
 import pytest
+
 from deploy.local import find
 from deploy.local.compose import Compose
 from deploy.local.console import LocalError

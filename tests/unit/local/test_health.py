@@ -13,10 +13,8 @@ def wait(answers, **changes):
         script = answers[url]
         return health.Answer(script.pop(0) if len(script) > 1 else script[0])
 
-    arguments = {"passed": passed.append, "interrupted": lambda: False, "check": check, "interval": 0, **changes}
-    return health.wait(
-        URLS, changes.pop("timeout", 5), **{k: v for k, v in arguments.items() if k != "timeout"}
-    ), passed
+    arguments = {"timeout": 5, "interrupted": lambda: False, **changes}
+    return health.wait(URLS, passed=passed.append, check=check, interval=0, **arguments), passed
 
 
 def test_every_check_is_asked_until_it_passes_and_not_again():

@@ -3,6 +3,7 @@
 from email.message import EmailMessage
 
 import pytest
+
 from deploy.local import mailbox
 
 

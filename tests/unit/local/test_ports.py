@@ -1,6 +1,7 @@
 """Choosing ports."""
 
 import pytest
+
 from deploy.local import ports
 
 

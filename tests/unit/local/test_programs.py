@@ -1,6 +1,7 @@
 """Telling people what to install, and installing without side effects."""
 
 import pytest
+
 from deploy.local import apt, programs
 
 

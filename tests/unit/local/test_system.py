@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from deploy.local import system
 from deploy.local.console import LocalError
 
@@ -17,7 +18,7 @@ def test_the_ports_of_the_contract():
 
 
 @pytest.mark.parametrize(
-    ("host", "address"), [("0.0.0.0", "http://127.0.0.1:80"), ("::1", "http://[::1]:80"), ("box", "http://box:80")]
+    ("host", "address"), [("::", "http://[::1]:80"), ("::1", "http://[::1]:80"), ("box", "http://box:80")]
 )
 def test_a_listener_is_asked_where_it_can_be_reached(host, address):
     gateway = system.listeners({"GATEWAY_HOST": host, "GATEWAY_PORT": "80"})[0]
