@@ -8,6 +8,7 @@ nor clients that send one byte a minute keep the others, or the health checks, f
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,13 +17,53 @@ from flask import g
 from lib.errors import Unavailable
 
 SPARE_THREADS = 100
-TURN_WITHIN = 1.0
+TURN_WITHIN = 2.0
 
 
 class Overloaded(Unavailable):
     """Nothing was done."""
 
     code = "overloaded"
+
+
+class Turns:
+    """A semaphore that hands places over in the order of asking.
+
+    The standard library's lets newcomers in before those who wait, some of whom then wait for very long.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._waiting: deque[threading.Lock] = deque()
+        self._lock = threading.Lock()
+
+    def acquire(self, timeout: float) -> bool:
+        """Wait for a place; False if there was none for `timeout` seconds."""
+        with self._lock:
+            if self._free > 0:
+                self._free -= 1
+                return True
+            if timeout <= 0:
+                return False
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        if turn.acquire(timeout=timeout):
+            return True
+        with self._lock:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                return False
+        # It was handed over this very moment.
+        return True
+
+    def release(self) -> None:
+        """Give the place to who has waited longest."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1
 
 
 class Admission:
@@ -33,12 +74,12 @@ class Admission:
     """
 
     def __init__(self, working: int, reading: int = SPARE_THREADS) -> None:
-        self._working = threading.BoundedSemaphore(working)
-        self._reading = threading.BoundedSemaphore(reading)
+        self._working = Turns(working)
+        self._reading = Turns(reading)
 
     def enter(self) -> None:
         """Wait for this request's turn."""
-        if not self._working.acquire(timeout=TURN_WITHIN):
+        if not self._working.acquire(TURN_WITHIN):
             raise Overloaded("too many requests are being worked on; try again", retry_after=1)
         g.admitted = True
 
@@ -50,7 +91,7 @@ class Admission:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Leave while the request's body is read, and come back."""
-        if not self._reading.acquire(blocking=False):
+        if not self._reading.acquire(0):
             raise Overloaded("too many bodies are on their way; try again", retry_after=1)
         self.leave()
         try:

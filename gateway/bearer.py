@@ -27,7 +27,7 @@ View = Callable[..., Any]
 
 KEYS_TIMEOUT = 2.0
 REFRESH_EVERY = 60.0
-RETRY_EVERY = 1.0
+RETRY_EVERY = 0.25
 
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
 
@@ -49,7 +49,7 @@ def signed_in(view: View) -> View:
     @wraps(view)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if not _identify():
-            raise NotSignedIn("this needs an access token: Authorization: Bearer …")
+            raise NotSignedIn("this needs an access token (Authorization: Bearer …)")
         return view(*args, **kwargs)
 
     return wrapper

@@ -78,11 +78,11 @@ def install(app: Flask, settings: Settings, counters: str | None = None) -> Call
     )
     # The extension looks at every request and every response, for limits that hold everywhere and for headers of its
     # own kind. There is neither here: the marked views ask by themselves.
-    hooks = (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs)
+    hooks: list[Any] = [app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs]
     kept = [list(each.get(None, ())) for each in hooks]
     limiter.init_app(app)
     for each, functions in zip(hooks, kept, strict=True):
-        each[None] = functions  # type: ignore[assignment]  # three kinds of functions, each back in its place
+        each[None] = functions
     policies: dict[str, str] = {}
     for endpoint, view in app.view_functions.items():
         marked = limits_of(view)

@@ -6,6 +6,7 @@ the server has forked its workers: the cluster's connection and thread belong to
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -38,6 +39,9 @@ class Worker:
         """Connect, in the background, and return the application."""
         self._cluster.start()
         self._keeper.start()
+        # What is there now stays; looking through it again and again is most of the garbage collector's work.
+        gc.collect()
+        gc.freeze()
         return self.app
 
     def stop(self) -> None:

@@ -9,8 +9,10 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from eventlet import getcurrent
 from nameko.containers import ServiceContainer, WorkerContext
 from nameko.exceptions import ContainerBeingKilled
 
@@ -23,6 +25,11 @@ log = logging.getLogger(__name__)
 
 class Container(ServiceContainer):
     """Runs each worker inside a `CallContext` and writes one line about it."""
+
+    def __init__(self, service_cls: type, config: dict[str, Any]) -> None:
+        super().__init__(service_cls, config)
+        self._message_threads: set[Any] = set()
+        self._counters: dict[tuple[str, str], Any] = {}
 
     def spawn_worker(
         self,
@@ -41,10 +48,35 @@ class Container(ServiceContainer):
             raise ContainerBeingKilled()
         worker_ctx = WorkerContext(self, self.service_cls(), entrypoint, args, kwargs, data=context_data)
         worker_ctx.call = call
+        if getcurrent() in self._message_threads:
+            # This greenlet has a place in the pool already, taken for just this message.
+            self._run_worker(worker_ctx, handle_result)
+            return worker_ctx
         thread = self._worker_pool.spawn(self._run_worker, worker_ctx, handle_result)
         thread.link(self._handle_worker_thread_exited, worker_ctx)
         self._worker_threads[worker_ctx] = thread
         return worker_ctx
+
+    def spawn_message(self, provider: Any, body: Any, message: Any) -> None:
+        """Hand a message to its provider, in the greenlet that will be its worker, too.
+
+        Stock Nameko takes two greenlets for each message. If all workers are busy this does, too: the consumer must
+        not wait for a place.
+        """
+        handle = partial(self._handle_message, provider, body, message)
+        if self._worker_pool.free() <= 0:
+            self.spawn_managed_thread(partial(provider.handle_message, body, message), identifier="message")
+            return
+        thread = self._worker_pool.spawn(handle)
+        self._message_threads.add(thread)
+        self._managed_threads[thread] = "message"
+        thread.link(self._handle_managed_thread_exited, "message")
+
+    def _handle_message(self, provider: Any, body: Any, message: Any) -> None:
+        try:
+            provider.handle_message(body, message)
+        finally:
+            self._message_threads.discard(getcurrent())
 
     def _run_worker(self, worker_ctx: Any, handle_result: Callable[..., Any] | None) -> None:
         call = getattr(worker_ctx, "call", None) or CallContext(correlation_id=context.new_correlation_id())
@@ -70,8 +102,14 @@ class Container(ServiceContainer):
         code = getattr(error, "code", None) or (type(error).__name__ if error else "ok")
         method = worker_ctx.entrypoint.method_name
         kind = type(worker_ctx.entrypoint).__name__
-        metrics.WORKERS.labels(self.service_name, method, code).inc()
-        metrics.WORKER_SECONDS.labels(self.service_name, method).observe(seconds)
+        counters = self._counters.get((method, code))
+        if counters is None:
+            counters = self._counters[method, code] = (
+                metrics.WORKERS.labels(self.service_name, method, code),
+                metrics.WORKER_SECONDS.labels(self.service_name, method),
+            )
+        counters[0].inc()
+        counters[1].observe(seconds)
         if error is None or isinstance(error, DomainError) or hasattr(error, "kind"):
             log.info("%s %s: %s in %.1f ms", kind, method, code, seconds * 1000)
         else:

@@ -27,6 +27,7 @@ from amqp import spec
 from amqp.exceptions import AMQPError
 from kombu.utils.url import url_to_parts
 
+from lib import wire
 from lib.errors import OutcomeUnknown, Unavailable
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ def connect(uri: str, *, name: str, heartbeat: float, **options: Any) -> amqp.Co
     )
     connection.connect()
     connection.transport.sock.settimeout(IO_TIMEOUT)
+    wire.tune(connection)
     return connection
 
 
@@ -155,6 +157,7 @@ class Link:
         self._stopping = True
         connection = self._connection
         if connection is not None:
+            wire.flush(connection)
             self._shut(connection)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
@@ -303,7 +306,7 @@ class Link:
                 connection.heartbeat_tick()
                 for listener in self._listeners:
                     listener.link_tick(connection)
-            if readable(max(0.0, next_tick - time.monotonic())):
+            if wire.pending(connection) or readable(max(0.0, next_tick - time.monotonic())):
                 _read_message(connection)
 
     def _close(self) -> None:

@@ -24,6 +24,7 @@ from nameko.exceptions import ConfigurationError
 from nameko.extensions import ProviderCollector
 from nameko.messaging import QueueConsumer as NamekoQueueConsumer
 
+from lib import wire
 from lib.link import CONNECT_TIMEOUT, process_name
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class QueueConsumer(NamekoQueueConsumer):
         """Connect, or fail at once: `run` decides when to try again (kombu's back-off grows to 30 s)."""
         with self.create_connection() as connection:
             connection.connect()
+            wire.tune(connection.connection)
             yield connection
 
     def run(self) -> None:
@@ -132,7 +134,7 @@ class QueueConsumer(NamekoQueueConsumer):
         except Exception as exc:
             self.container.spawn_managed_thread(partial(provider.handle_undecodable, message, exc))
         else:
-            self.handle_message(provider, body, message)
+            self.container.spawn_message(provider, body, message)
 
     def ack_message(self, message: Any) -> None:
         self._settle(message, message.ack)

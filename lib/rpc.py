@@ -13,6 +13,7 @@ Wire-compatible with stock Nameko in both directions. What it adds, in the order
 
 from __future__ import annotations
 
+import inspect
 import logging
 import secrets
 import sys
@@ -183,6 +184,14 @@ class Rpc(NamekoRpc):
         self.idempotent = idempotent
         super().__init__(*args, **kwargs)
 
+    def setup(self) -> None:
+        super().setup()
+        parameters = list(inspect.signature(getattr(self.container.service_cls, self.method_name)).parameters.values())
+        named = [each for each in parameters[1:] if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+        self._known = frozenset(each.name for each in named)
+        self._required = frozenset(each.name for each in named if each.default is each.empty)
+        self._caller = caller_of(self.container)
+
     def handle_message(self, body: Any, message: Any) -> None:
         if not isinstance(body, dict) or not isinstance(body.get("args"), list | tuple):
             raise MalformedRequest("Message missing `args` or `kwargs`")
@@ -193,9 +202,10 @@ class Rpc(NamekoRpc):
         deadline = headers.get(DEADLINE)
         if isinstance(deadline, int | float) and deadline <= time.time() * 1000:
             raise Expired
-        self.check_signature(args, kwargs)
-        caller = caller_of(self.container)
-        actor, token = caller.actor(headers) if caller is not None else actor_without_keys(headers)
+        if args or not self._required <= kwargs.keys() <= self._known:
+            # Nameko's check, which also says what is wrong; it costs more than many a method.
+            self.check_signature(args, kwargs)
+        actor, token = self._caller.actor(headers) if self._caller is not None else actor_without_keys(headers)
         arguments = self._named(args, kwargs)
         self.allow(actor, arguments)
         if message.delivery_info.get("redelivered") and not self._may_run_again(arguments):

@@ -13,6 +13,7 @@ replies come back by correlation id. What differs from stock:
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import socket
 import threading
@@ -110,6 +111,7 @@ class RpcClient:
         self._pending: dict[str, PendingCall] = {}
         self._consumers: dict[str, int | None] = dict.fromkeys(services)
         self._reply_to = ""
+        self._prefix, self._numbers = secrets.token_hex(12), itertools.count()
         self._asking: amqp.Channel | None = None
         self._next_poll = 0.0
         link.add(self)
@@ -138,7 +140,7 @@ class RpcClient:
         count = self._consumers.setdefault(service, None)
         if count == 0 and self._link.connected:
             raise ServiceUnavailable(f"{service} is not running", retry_after=1)
-        correlation_id = secrets.token_hex(16)
+        correlation_id = f"{self._prefix}{next(self._numbers):x}"
         content_type, encoding, body = serialization.dumps({"args": args, "kwargs": kwargs}, self._serializer)
         headers = {
             f"{HEADER_PREFIX}.{name}": value

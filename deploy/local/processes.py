@@ -44,7 +44,8 @@ def identity(pid: int) -> str | None:
     """Return what tells this process from a later one with the same number; None when it is not running."""
     if os.path.exists("/proc/self/stat"):
         fields = _stat(pid)
-        if fields is None or fields[0] in "ZX":
+        # A process whose first thread is gone counts as a zombie while other threads still hold its ports.
+        if fields is None or (fields[0] in "ZX" and int(fields[17]) <= 1):
             return None
         return f"{_boot_id()}:{fields[19]}"
     started = _ps("-o", "state=,lstart=", "-p", str(pid)).split(maxsplit=1)
@@ -162,9 +163,10 @@ class Daemon:
             return None
 
     def _reap(self) -> None:
-        """Take leave of our own process if somebody else, such as a later session, has ended it."""
-        if self.process:
-            self.process.poll()
+        """Take leave of our own process when it has ended, also if a later session has done that."""
+        if self.process and not self.running:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
 
     @property
     def pid(self) -> int | None:
@@ -200,6 +202,7 @@ class Daemon:
                 others |= family(pid)
                 send(pid, name, signal.SIGKILL)
                 wait_until(lambda: not self.running, 10)
+        self._reap()
         _end(others, patience)
         self.file.unlink(missing_ok=True)
         return graceful
@@ -214,6 +217,7 @@ class Daemon:
             for pid, name in others.items():
                 send(pid, name, signal.SIGKILL)
             wait_until(lambda: not self.running, 10)
+            self._reap()
             _end(others, 3.0)
         self.file.unlink(missing_ok=True)
 

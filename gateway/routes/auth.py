@@ -24,9 +24,13 @@ class Registration(Shape):
         required=True,
         load_only=True,
         longest=MAX_PASSWORD,
-        metadata={"format": "password", "description": "8 to 128 characters of any kind; common ones are refused"},
+        metadata={
+            "format": "password",
+            "minLength": 8,
+            "description": "8 to 128 characters of any kind; common ones are refused",
+        },
     )
-    name = Text(required=True, longest=MAX_NAME)
+    name = Text(required=True, longest=MAX_NAME, metadata={"minLength": 1})
 
 
 class Credentials(Shape):

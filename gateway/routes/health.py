@@ -24,7 +24,7 @@ MEDIA_TYPE = "application/health+json"
 def health() -> Response:
     """The whole: fails when the broker is away or a service has no instance; Redis is only missed."""
     own = gateway()
-    checks = {"rabbitmq:connection": [_check("component", own.cluster.connected)]}
+    checks = _own_needs()
     for service in SERVICES:
         count = own.cluster.consumers(service)
         checks[f"{service}:consumers"] = [
@@ -46,20 +46,23 @@ def ready() -> Response:
 
     One missing service does not count: the others' routes still work, here as on any other instance.
     """
-    own = gateway()
-    connected = own.cluster.connected
-    return _report(
-        {
-            "rabbitmq:connection": [_check("component", connected)],
-            "auth_svc:keys": [_check("component", connected and has_keys(own.tokens.keys))],
-        }
-    )
+    return _report(_own_needs())
 
 
 @blueprint.get("/metrics")
 def show_metrics() -> Response:
     """For Prometheus."""
     return metrics.show()
+
+
+def _own_needs() -> dict[str, list[dict[str, Any]]]:
+    own = gateway()
+    connected = own.cluster.connected
+    return {
+        "rabbitmq:connection": [_check("component", connected)],
+        # Kept once they are there, whatever becomes of auth_svc.
+        "auth_svc:keys": [_check("component", connected and has_keys(own.tokens.keys))],
+    }
 
 
 def _redis_answers() -> bool:

@@ -22,7 +22,7 @@ AMOUNT_NOTE = "In the currency's minor unit: 1050 is 10.50 EUR"
 
 class NewPayment(Shape):
     amount = Whole(required=True, metadata={"minimum": 1, "description": AMOUNT_NOTE})
-    currency = Text(required=True, longest=3, metadata={"description": "ISO 4217"})
+    currency = Text(required=True, longest=3, metadata={"pattern": "^[A-Za-z]{3}$", "description": "ISO 4217"})
     payment_method = Text(longest=MAX_TOKEN, metadata={"description": "A provider's token; never a card number"})
     description = Text(longest=MAX_TEXT)
     metadata = Texts(most=50, longest_key=40, longest_value=500)

@@ -26,7 +26,7 @@ PUBLIC = "no-cache"
 
 class NewUser(Shape):
     email = Text(required=True, longest=MAX_EMAIL, metadata={"format": "email"})
-    name = Text(required=True, longest=MAX_NAME)
+    name = Text(required=True, longest=MAX_NAME, metadata={"minLength": 1})
 
 
 NEW_USER = NewUser()

@@ -256,7 +256,7 @@ def test_a_request_that_is_running_is_answered_before_the_end(own: Gateway, numb
             own.process.send_signal(number)
         deadline = time.monotonic() + 5
         while "Stopping worker" not in own.log:
-            assert time.monotonic() < deadline
+            assert time.monotonic() < deadline, own.log
             time.sleep(0.02)
         with pytest.raises(requests.ConnectionError):
             requests.get(f"{own.url}/health/live", timeout=5)
