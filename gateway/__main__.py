@@ -10,10 +10,14 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
+import threading
+import time
 import warnings
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -32,6 +36,8 @@ LARGEST_HEADERS = 64 * 1024
 #: for a request's headers to arrive, and for a kept connection to be used again
 HEADERS_WITHIN_MS = 30_000
 CONNECTIONS = 4096
+#: between the signal to stop and the end of listening
+LEAVING_SECONDS = 0.5
 METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -39,7 +45,7 @@ def main() -> int:
     try:
         config = configuration.load(os.environ.get("CONFIG_PATH", configuration.DEFAULT_PATH))
         configuration.check(config, CONFIG)
-        _check_address(config["GATEWAY_HOST"], config["GATEWAY_PORT"])
+        address = _free_address(config["GATEWAY_HOST"], config["GATEWAY_PORT"])
     except configuration.ConfigError as exc:
         print(f"error: {exc}", file=sys.stderr, flush=True)
         return EXIT_CONFIG
@@ -50,16 +56,17 @@ def main() -> int:
     ours = None
     if not os.environ.get(METRICS_DIRECTORY):
         ours = os.environ[METRICS_DIRECTORY] = tempfile.mkdtemp(prefix="leveret-metrics-")
+    _take_signals(signal.SIGINT, signal.SIGTERM)
     try:
-        _server(config).serve(spawn_target=_serve, target_loader=partial(_load, config), wrap_loader=False)
+        _server(config, address).serve(spawn_target=_serve, target_loader=partial(_load, config), wrap_loader=False)
     finally:
         if ours is not None:
             shutil.rmtree(ours, ignore_errors=True)
     return 0
 
 
-def _check_address(host: str, port: int) -> None:
-    """Raise `ConfigError` if somebody else listens there.
+def _free_address(host: str, port: int) -> str:
+    """Return the host's IP address; raise `ConfigError` if somebody else listens there.
 
     The server sets SO_REUSEPORT, with which the kernel would quietly share the port between the two of us.
     """
@@ -68,16 +75,17 @@ def _check_address(host: str, port: int) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
+            return str(address[0])
     except OSError as exc:
         raise configuration.ConfigError(f"GATEWAY_PORT: cannot listen on {host}:{port}: {exc.strerror}") from exc
 
 
-def _server(config: dict[str, Any]) -> MPServer:
+def _server(config: dict[str, Any], address: str) -> MPServer:
     # It takes the spare threads for a mistake.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
     return MPServer(
         "gateway.wsgi:application",
-        address=config["GATEWAY_HOST"],
+        address=address,
         port=config["GATEWAY_PORT"],
         interface=Interfaces.WSGI,
         workers=config["GATEWAY_WORKERS"],
@@ -91,6 +99,29 @@ def _server(config: dict[str, Any]) -> MPServer:
         # Granian's own lines go where all others go.
         log_dictconfig={"handlers": {}, "loggers": {"_granian": {"propagate": True}}},
     )
+
+
+def _take_signals(*awaited: int, first: Callable[[], None] = lambda: None) -> None:
+    """Have Granian told to stop once, by a thread.
+
+    Its handlers take a lock that the main thread, which they interrupt, may hold itself: of two signals in a row, as
+    Ctrl-C and a supervisor send them, the second can hang the process for ever.
+
+    :param awaited: the signals that mean to stop; the other one is ignored
+    :param first: what to do before
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+
+    def tell() -> None:
+        signal.sigwait(awaited)
+        first()
+        # The signal may come before the server is there to be told.
+        while (handler := signal.getsignal(signal.SIGTERM)) is before or not callable(handler):
+            time.sleep(0.05)
+        handler(signal.SIGTERM, None)
+
+    threading.Thread(target=tell, name="signals", daemon=True).start()
 
 
 # --- in the worker processes ---
@@ -110,12 +141,21 @@ def _load(config: dict[str, Any]) -> Any:
 
 def _serve(*args: Any, **kwargs: Any) -> None:
     """Serve until the signal to stop, then close what `_load` has opened."""
+    # SIGINT is for the main process, which sends us SIGTERM.
+    _take_signals(signal.SIGTERM, first=_take_leave)
     try:
         MPServer._spawn_wsgi_worker(*args, **kwargs)
     finally:
         for worker in _workers:
             worker.stop()
         logging.shutdown()
+
+
+def _take_leave() -> None:
+    """Let clients that keep their connections go elsewhere, before these are closed under their hands."""
+    for worker in _workers:
+        worker.drain()
+    time.sleep(LEAVING_SECONDS)
 
 
 if __name__ == "__main__":

@@ -119,8 +119,6 @@ def _away(error: Exception) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
-    if error.response is not None and isinstance(error.response, Response):
-        return error.response
     status = error.code or 500
     if status >= 500:
         return _unexpected(getattr(error, "original_exception", None) or error)

@@ -35,6 +35,8 @@ def install(app: Flask, finishers: Sequence[Callable[[Response], None]], access_
             finisher(response)
         call: CallContext = g.call
         response.headers.add("X-Request-ID", call.correlation_id)
+        if gateway().draining.is_set():
+            response.headers["Connection"] = "close"
         seconds = time.perf_counter() - g.started
         rule = request.url_rule
         # The template and not the path, and no query: both may hold what belongs neither into logs nor into metrics.

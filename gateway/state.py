@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 from typing import Any, Protocol, cast
 
 from flask import current_app
@@ -34,13 +35,17 @@ class Pingable(Protocol):
 
 @dataclass(frozen=True)
 class Gateway:
-    """Made by `create_app`, one per process."""
+    """Made by `create_app`, one per process.
+
+    :param draining: set when the process is about to end
+    """
 
     settings: Settings
     cluster: Cluster
     tokens: AccessTokenVerifier
     redis: Pingable
     admission: Admission
+    draining: Event = field(default_factory=Event)
 
 
 def gateway() -> Gateway:

@@ -44,6 +44,11 @@ class Worker:
         gc.freeze()
         return self.app
 
+    def drain(self) -> None:
+        """Say that the end is near: not ready any more, and no connection is kept."""
+        with self.app.app_context():
+            gateway().draining.set()
+
     def stop(self) -> None:
         """Close the connection; the requests have been answered."""
         self._keeper.stop()

@@ -76,7 +76,7 @@ def load(
             config = yaml.load(file, Loader)  # noqa: S506  (Loader is a SafeLoader)
     except OSError as exc:
         raise ConfigError(f"{path}: {exc.strerror}") from exc
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, ValueError) as exc:
         raise ConfigError(f"{path}: {' '.join(str(exc).split())}") from exc
     if not isinstance(config, dict):
         raise ConfigError(f"{path}: not a mapping")
@@ -203,8 +203,13 @@ def _check_production(config: Mapping[str, Any]) -> None:
         raise ConfigError("METRICS_TOKEN: needed in production")
     if os.environ.get("FAULT_POINT"):
         raise ConfigError("FAULT_POINT: for tests only, refused in production")
-    if "guest:guest@" in config["AMQP_URI"]:
+    if urlsplit(config["AMQP_URI"]).username in (None, "guest"):
         raise ConfigError("AMQP_URI: the broker's default user is refused in production")
+    for section in ("DB_URIS", "MIGRATION_DB_URIS"):
+        for name, value in config[section].items():
+            parts = urlsplit(value)
+            if parts.password is not None and parts.password == parts.username:
+                raise ConfigError(f"{section}[{name}]: the development default is refused in production")
 
 
 def delays(name: str, value: Any) -> tuple[float, ...]:

@@ -98,7 +98,8 @@ class CallContext:
         if not as_system:
             if self.access_token is not None:
                 values[ACCESS_TOKEN] = self.access_token
-            elif self.actor.is_anonymous:
+            elif not self.actor.is_system:
+                # Also an account whose token is missing: without a word it would arrive as the system.
                 values[ACTOR] = ANONYMOUS.kind
         return {name: value for name, value in values.items() if value is not None}
 

@@ -43,6 +43,8 @@ def make_engine(uri: str, *, statement_timeout: float, pool_size: int, applicati
         max_overflow=0,
         pool_timeout=statement_timeout,
         pool_use_lifo=True,
+        # Error texts end up in logs; parameters are people's data.
+        hide_parameters=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
             "options": options,
@@ -67,9 +69,11 @@ def _refuse_dead(connection: Any, _record: Any, _proxy: Any) -> None:
     An idle PostgreSQL connection has nothing to read. If there is something, it is the end: a restart, a kill. This
     finds what ``pool_pre_ping`` finds, without its round trip on every checkout.
     """
+    if connection.closed:
+        raise sa.exc.InvalidatePoolError("this connection is closed")
     poll = _poll()
     poll.register(connection.fileno(), _POLLIN)
-    if connection.closed or poll.poll(0):
+    if poll.poll(0):
         raise sa.exc.InvalidatePoolError("the server has closed this connection")
 
 

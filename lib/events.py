@@ -17,7 +17,7 @@ from typing import Any
 from kombu import Queue
 from nameko.events import SERVICE_POOL, get_event_exchange
 from nameko.events import EventHandler as NamekoEventHandler
-from nameko.exceptions import ContainerBeingKilled
+from nameko.exceptions import ConfigurationError, ContainerBeingKilled
 
 from lib import metrics, topology
 from lib.broker import Broker
@@ -45,8 +45,7 @@ class EventHandler(NamekoEventHandler):
 
     def setup(self) -> None:
         if self.handler_type is not SERVICE_POOL:
-            super().setup()
-            return
+            raise ConfigurationError(f"{self.method_name}: events go to one instance of each service (SERVICE_POOL)")
         service, config = self.container.service_name, self.container.config
         handler = topology.HandlerQueue(service, self.source_service, self.event_type, self.method_name)
         self.queue = Queue(
@@ -95,7 +94,7 @@ class EventHandler(NamekoEventHandler):
         service = self.container.service_name
         headers = dict(message.headers or {})
         attempt = headers.get(ATTEMPT)
-        attempt = attempt if isinstance(attempt, int) else 1
+        attempt = max(1, attempt) if isinstance(attempt, int) else 1
         park = park or attempt > len(self._delays)
         exchange = topology.dead_queue(service) if park else topology.retry_queue(service, self._delays[attempt - 1])
         # The broker's own x- headers are not ours to send.

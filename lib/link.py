@@ -231,19 +231,24 @@ class Link:
                 raise BrokerUnavailable("there is no connection to the broker", retry_after=1)
             if self._blocked:
                 raise BrokerUnavailable("the broker takes no messages for now", retry_after=5)
-            confirmation = None
-            if confirm:
-                confirmation = Confirmation()
+            confirmation = Confirmation() if confirm else None
+            if confirmation is not None:
+                # Registered before it is sent: the answer may be faster than we are.
                 self._next_tag += 1
                 self._unconfirmed[self._next_tag] = confirmation
             try:
                 # Not basic_publish: that one reads from the socket, which is the reader's alone.
                 channel.send_method(spec.Basic.Publish, "Bssbb", (0, exchange, routing_key, mandatory, False), message)
-            except (OSError, AMQPError, AttributeError, TypeError) as exc:
-                # The last two are what py-amqp raises when the reader has just closed the connection.
-                self._unconfirmed.pop(self._next_tag, None) if confirm else None
+            except BaseException as exc:
+                if confirmation is not None:
+                    self._unconfirmed.pop(self._next_tag, None)
+                # Whether the broker has a part of it, and counts it, is not known: only a new connection is sure.
+                self._plain = self._confirming = None
                 self._shut(connection)
-                raise BrokerUnavailable("the connection to the broker broke", retry_after=1) from exc
+                # The last two are what py-amqp raises when the reader has just closed the connection.
+                if isinstance(exc, OSError | AMQPError | AttributeError | TypeError):
+                    raise BrokerUnavailable("the connection to the broker broke", retry_after=1) from exc
+                raise
             return confirmation
         finally:
             self._write_lock.release()
@@ -262,7 +267,8 @@ class Link:
                     on_unblocked=self._on_unblocked,
                 )
                 self._open(connection)
-            except (OSError, AMQPError) as exc:
+            except Exception as exc:
+                # Whatever it is: without its reader the process would be deaf for ever.
                 log.warning("%s: no broker (%s: %s); trying again", self.name, type(exc).__name__, exc)
                 self._close()
                 # Jitter, so that a whole fleet does not come back in step.
@@ -281,13 +287,14 @@ class Link:
                 self._close()
 
     def _open(self, connection: amqp.Connection) -> None:
+        # Known from here on, so that it is closed whatever goes wrong.
+        self._connection = connection
         plain, confirming = connection.channel(), connection.channel()
         for channel in (plain, confirming):
             channel.events["basic_return"].add(self._on_return)
         confirming.confirm_select()
         confirming.events["basic_ack"].add(self._on_ack)
         confirming.events["basic_nack"].add(self._on_nack)
-        self._connection = connection
         for listener in self._listeners:
             listener.link_up(connection)
         with self._write_lock:

@@ -24,13 +24,15 @@ SECRET_NAMES = re.compile(
 SECRET_VALUES = re.compile(
     r"(?P<jwt>eyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*)"
     r"|(?P<bearer>(?i:bearer\s+)[\w.~+/=-]{8,})"
-    r"|(?P<userinfo>(?<=://)[^\s/@:]+:[^\s/@]+(?=@))"
-    r"|(?P<assigned>(?i:(?:password|passwd|secret|api_?key)[\"']?\s*[=:]\s*[\"']?)[^\s\"',;)]+)"
+    r"|(?P<userinfo>(?<=://)[^\s/@:]*:[^\s/]+(?=@))"
+    r"|(?P<header>(?i:authorization)[\"']?\s*[=:]\s*)[\"']?\S+(?:\s+\S+)?"
+    r"|(?P<name>(?i:\w*(?:password|passwd|secret|api_?key|token)[\"']?\s*[=:]\s*))"
+    r"(?:\"[^\"]*\"|'[^']*'|[^\s\"',;)]+)"
     r"|(?P<argon>\$argon2\w*\$[^\s\"']+)"
 )
 HIDDEN = "[redacted]"
 #: what at least one of stands in every text that `SECRET_VALUES` finds something in: most lines hold none
-HINTS = ("eyJ", "://", "$argon2", "earer ", "EARER ", "ass", "ASS", "ecret", "ECRET", "key", "KEY", "Key")
+HINTS = ("eyj", "://", "$argon2", "bearer", "passw", "secret", "key", "token", "authorization")
 #: names that look secret and are not
 HARMLESS = frozenset({"token_type", "tokens_checked"})
 
@@ -45,23 +47,35 @@ def redact(value: Any, name: str = "") -> Any:
         return {key: redact(each, str(key)) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [redact(each) for each in value]
-    if isinstance(value, str) and any(hint in value for hint in HINTS):
-        return SECRET_VALUES.sub(HIDDEN, value)
-    return value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, set | frozenset):
+        return [redact(each) for each in value]
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    text = value if isinstance(value, str) else str(value)
+    lowered = text.lower()
+    if any(hint in lowered for hint in HINTS):
+        return SECRET_VALUES.sub(_hide, text)
+    return text
+
+
+def _hide(found: re.Match[str]) -> str:
+    return (found["header"] or found["name"] or "") + HIDDEN
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object per line. Written out, because every request and every call passes here."""
 
     def format(self, record: logging.LogRecord) -> str:
-        if isinstance(record.msg, dict):
+        if isinstance(record.msg, dict) and hasattr(record, "_logger"):
             # A structured line: structlog's processors have done the rest.
             return json.dumps(record.msg, default=str)
         line: dict[str, Any] = {
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": redact(record.getMessage()),
+            "event": redact(record.msg if isinstance(record.msg, dict) else record.getMessage()),
         }
         _add_context(None, "", line)
         if record.exc_info:

@@ -35,6 +35,7 @@ from lib.errors import OutcomeUnknown, Unavailable
 from lib.link import Link
 
 POLL_EVERY = 0.5
+SWEEP_EVERY = 5.0
 TRANSIENT = 1
 
 
@@ -53,13 +54,13 @@ class CallInterrupted(OutcomeUnknown):
 class PendingCall:
     """A call on its way; `result` waits for its answer (Nameko's name for this is RpcReply)."""
 
-    __slots__ = ("_client", "_correlation_id", "_deadline", "_lock", "_timeout", "body", "error", "service")
+    __slots__ = ("_client", "_correlation_id", "_lock", "body", "deadline", "error", "service", "timeout")
 
     def __init__(self, client: RpcClient, correlation_id: str, service: str, timeout: float) -> None:
         self._client = client
         self._correlation_id = correlation_id
-        self._timeout = timeout
-        self._deadline = time.monotonic() + timeout
+        self.timeout = timeout
+        self.deadline = time.monotonic() + timeout
         # The cheapest thing that another thread can end a wait with.
         self._lock = threading.Lock()
         self._lock.acquire()
@@ -80,9 +81,9 @@ class PendingCall:
         :raises ServiceUnavailable, CallInterrupted: see there
         """
         if self.body is None and self.error is None:
-            answered = self._lock.acquire(timeout=max(0.0, self._deadline - time.monotonic()))
+            answered = self._lock.acquire(timeout=max(0.0, self.deadline - time.monotonic()))
             if not answered and self._client.forget(self._correlation_id):
-                self.error = RpcTimeout(self._timeout)
+                self.error = RpcTimeout(self.timeout)
             elif not answered:
                 self._lock.acquire()  # Being settled this very moment.
         if self.error is not None:
@@ -113,7 +114,7 @@ class RpcClient:
         self._reply_to = ""
         self._prefix, self._numbers = secrets.token_hex(12), itertools.count()
         self._asking: amqp.Channel | None = None
-        self._next_poll = 0.0
+        self._next_poll = self._next_sweep = 0.0
         link.add(self)
 
     def watch(self, service: str) -> None:
@@ -214,6 +215,8 @@ class RpcClient:
             call.settle(error=ServiceUnavailable(f"{call.service} is not running", retry_after=1))
 
     def link_tick(self, connection: amqp.Connection) -> None:
+        if time.monotonic() >= self._next_sweep:
+            self._sweep()
         if time.monotonic() >= self._next_poll and not self._link.blocked:
             self._poll(connection)
 
@@ -222,6 +225,14 @@ class RpcClient:
             call = self._pending.pop(correlation_id, None)
             if call is not None:
                 call.settle(error=error)
+
+    def _sweep(self) -> None:
+        """Forget calls that are over and whose result nobody has asked for."""
+        now = time.monotonic()
+        self._next_sweep = now + SWEEP_EVERY
+        for correlation_id, call in list(self._pending.items()):
+            if call.deadline + SWEEP_EVERY < now and self.forget(correlation_id):
+                call.settle(error=RpcTimeout(call.timeout))
 
     def _on_reply(self, message: amqp.Message) -> None:
         call = self._pending.pop(message.properties.get("correlation_id", ""), None)
@@ -249,8 +260,9 @@ class RpcClient:
             try:
                 self._consumers[service] = self._asking.queue_declare(f"rpc-{service}", passive=True).consumer_count
             except ChannelError:
-                # No such queue: the service has never run here. The broker has closed the channel.
-                self._consumers[service], self._asking = 0, None
+                # No such queue: the service has never run here. The broker has closed the channel, and py-amqp has
+                # opened it anew.
+                self._consumers[service] = 0
 
 
 class ServiceView:

@@ -49,6 +49,7 @@ class KeySet:
         self._cool_down = cool_down
         self._max_age = max_age
         self._keys: dict[str, PyJWK] = {}
+        self._sources: dict[str, Any] = {}
         self._document: Jwks | None = None
         self._fetched_at = -float("inf")
         self._tried_at = -float("inf")
@@ -67,20 +68,27 @@ class KeySet:
         """Fetch the keys, unless somebody just did; a failure keeps the last-known copy."""
         with self._lock:
             never = self._document is None
-            now = time.monotonic()
-            if now - self._tried_at < (0.2 if never else self._cool_down):
+            if time.monotonic() - self._tried_at < (0.2 if never else self._cool_down):
                 return
-            self._tried_at = now
             try:
                 document = self._fetch()
+                sources = _usable(document)
             except Exception:
-                if never:
-                    return
-                # Trust the copy for another round rather than lock everybody out while the issuer is away.
-                self._fetched_at = now - self._max_age + self._cool_down
-                return
-            self._keys = {each["kid"]: PyJWK(each, algorithm=ALGORITHMS[0]) for each in document["keys"]}
-            self._document, self._fetched_at = document, now
+                if not never:
+                    # Trust the copy for another round rather than lock everybody out while the issuer is away.
+                    self._fetched_at = time.monotonic() - self._max_age + self._cool_down
+            else:
+                # A key that has not changed stays the same object: tokens that it has proved need no new proof.
+                self._keys = {
+                    key_id: self._keys[key_id]
+                    if self._sources.get(key_id) == source
+                    else PyJWK(source, algorithm=ALGORITHMS[0])
+                    for key_id, source in sources.items()
+                }
+                self._sources, self._document, self._fetched_at = sources, document, time.monotonic()
+            finally:
+                # Counted from the end: who has waited for this try does not start another.
+                self._tried_at = time.monotonic()
 
     def find(self, key_id: str) -> PyJWK | None:
         """Return the key, or None if the issuer has no such key."""
@@ -90,6 +98,20 @@ class KeySet:
             self.refresh()
             key = self._keys.get(key_id)
         return key
+
+
+def _usable(document: Jwks) -> dict[str, Any]:
+    """Return the document's keys that we can use, by id; raises whatever is wrong when there is none."""
+    usable: dict[str, Any] = {}
+    for each in document["keys"]:
+        try:
+            PyJWK(each, algorithm=ALGORITHMS[0])
+            usable[each["kid"]] = each
+        except (jwt.PyJWTError, KeyError, TypeError, ValueError, AttributeError):
+            continue
+    if not usable:
+        raise LookupError("no usable key")
+    return usable
 
 
 class AccessTokenVerifier:
@@ -104,7 +126,7 @@ class AccessTokenVerifier:
         self._issuer = issuer
         self._audience = audience
         self._leeway = leeway
-        self._seen: OrderedDict[str, tuple[str, Mapping[str, Any]]] = OrderedDict()
+        self._seen: OrderedDict[str, tuple[PyJWK, Mapping[str, Any]]] = OrderedDict()
 
     def verify(self, token: str) -> Mapping[str, Any]:
         """Return the token's claims.
@@ -113,17 +135,17 @@ class AccessTokenVerifier:
         :raises KeysUnavailable: the issuer could not be asked for its keys, ever
         """
         known = self._seen.get(token)
-        if known is not None and self.keys.find(known[0]) is not None:
+        if known is not None and self.keys.find(str(known[0].key_id)) is known[0]:
             if known[1]["exp"] + self._leeway > time.time():
                 return known[1]
             raise InvalidToken("the access token has expired", reason="expired")
-        key_id, claims = self._check(token)
-        self._seen[token] = (key_id, claims)
+        key, claims = self._check(token)
+        self._seen[token] = (key, claims)
         while len(self._seen) > CACHED_TOKENS:
             self._seen.popitem(last=False)
         return claims
 
-    def _check(self, token: str) -> tuple[str, Mapping[str, Any]]:
+    def _check(self, token: str) -> tuple[PyJWK, Mapping[str, Any]]:
         if len(token) > LONGEST:
             raise InvalidToken("the access token is too long")
         try:
@@ -151,4 +173,4 @@ class AccessTokenVerifier:
             raise InvalidToken("the access token has expired", reason="expired") from exc
         except jwt.InvalidTokenError as exc:
             raise InvalidToken("the access token is not valid") from exc
-        return key_id, claims
+        return key, claims

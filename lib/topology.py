@@ -100,6 +100,15 @@ def _safely(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def dead_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a dead-letter queue."""
+    arguments: dict[str, Any] = {"x-queue-type": _queue_type(config)}
+    if _queue_type(config) == "quorum":
+        # Looking at a message counts as a delivery, and RabbitMQ 4 drops a message after twenty unless told otherwise.
+        arguments["x-delivery-limit"] = 1_000_000_000
+    return arguments
+
+
 def handlers_of(service_class: type) -> list[HandlerQueue]:
     """Return the queues of the class's event handlers."""
     service = get_service_name(service_class)
@@ -142,7 +151,7 @@ def declare(
         channel.queue_bind(queue, queue)
         names.append(queue)
     channel.queue_declare(
-        dead_queue(service), durable=True, auto_delete=False, arguments={"x-queue-type": _queue_type(config)}
+        dead_queue(service), durable=True, auto_delete=False, arguments=dead_arguments(config)
     )
     channel.queue_bind(dead_queue(service), dead_queue(service))
     for handler in handlers:

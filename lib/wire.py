@@ -7,6 +7,7 @@ and, in a service, send what many greenlets have to say in one go: the writes of
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Any
 
 import amqp
@@ -14,6 +15,7 @@ import eventlet
 from amqp.method_framing import frame_writer
 from amqp.transport import TCPTransport
 from eventlet import patcher
+from eventlet.semaphore import Semaphore
 
 CHUNK = 16 * 1024
 #: bytes that may wait for a broker that does not read
@@ -72,6 +74,7 @@ class CoalescedWrites:
         self._waiting = bytearray()
         self._scheduled = False
         self._failure: OSError | None = None
+        self._sending = Semaphore()
 
     def write(self, data: Any) -> None:
         """Take a frame; raises what the last attempt to send raised."""
@@ -86,16 +89,15 @@ class CoalescedWrites:
 
     def flush(self) -> None:
         """Send everything. Only one greenlet sends at a time: the others' frames wait for it in `_waiting`."""
-        try:
-            while self._waiting:
-                data, self._waiting = self._waiting, bytearray()
-                self._socket.sendall(data)
-        except OSError as exc:
-            self._failure = exc
-            # The reader finds out that the connection is over.
+        with self._sending:
             try:
-                self._socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return
-        finally:
-            self._scheduled = False
+                while self._waiting:
+                    data, self._waiting = self._waiting, bytearray()
+                    self._socket.sendall(data)
+            except OSError as exc:
+                self._failure = exc
+                # The reader finds out that the connection is over.
+                with suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+            finally:
+                self._scheduled = False

@@ -133,10 +133,15 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return command(arguments[1:])
     except LocalError as exc:
-        print(f"error: {exc}", file=sys.stderr, flush=True)
-        return 1
+        problem = str(exc)
+    except PermissionError as exc:
+        problem = f"no permission for {exc.filename}; was it made by another user, with sudo perhaps?"
+    except subprocess.TimeoutExpired as exc:
+        problem = f"`{exc.cmd if isinstance(exc.cmd, str) else ' '.join(exc.cmd)}` took longer than {exc.timeout:.0f} s"
     except KeyboardInterrupt:
         return 130
+    print(f"error: {problem}", file=sys.stderr, flush=True)
+    return 1
 
 
 if __name__ == "__main__":

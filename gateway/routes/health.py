@@ -42,11 +42,11 @@ def live() -> Response:
 
 @blueprint.get("/health/ready")
 def ready() -> Response:
-    """This process can take requests: it has the broker, and the keys to check tokens with.
+    """This process can take requests: it has the broker and the keys to check tokens with, and is not about to end.
 
     One missing service does not count: the others' routes still work, here as on any other instance.
     """
-    return _report(_own_needs())
+    return _report({**_own_needs(), "gateway:listening": [_check("component", not gateway().draining.is_set())]})
 
 
 @blueprint.get("/metrics")

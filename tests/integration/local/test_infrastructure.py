@@ -108,6 +108,7 @@ def test_a_second_start_changes_nothing(servers):
     assert processes(servers).keys() >= before.keys()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has more than one loopback address by itself")
 def test_they_listen_on_the_loopback_address_only(servers):
     """Whatever listens on all interfaces would take the same port on another loopback address as well."""
     for name, port in servers.ports.items():

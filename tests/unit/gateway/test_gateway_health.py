@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import redis
+from flask import Flask
 from flask.testing import FlaskClient
 
 from gateway.shapes import EXAMPLES
+from gateway.state import EXTENSION
 from lib.errors import Unavailable
 from tests.fakes.cluster import FakeCluster
 from tests.unit.gateway.conftest import USER_ID, Configure, FakeRedis
@@ -84,6 +86,16 @@ def _version(client: FlaskClient) -> dict[str, Any]:
 def test_ready_with_the_broker_and_the_keys(configure: Configure, cluster: FakeCluster) -> None:
     cluster.instances["payments_svc"] = 0
     assert _health(configure().test_client(), "/health/ready")[0] == 200
+
+
+def test_not_ready_when_it_is_about_to_end(configure: Configure, cluster: FakeCluster) -> None:
+    app: Flask = configure()
+    app.extensions[EXTENSION].draining.set()
+    client = app.test_client()
+    assert _health(client, "/health/ready")[0] == 503
+    assert _health(client, "/health/live")[0] == 200
+    response = client.get("/nowhere")
+    assert response.headers["Connection"] == "close"
 
 
 def test_not_ready_without_the_broker(client: FlaskClient, cluster: FakeCluster) -> None:

@@ -6,8 +6,10 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
+import redis
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_limiter import RequestLimit
 
 from gateway.addresses import client_address, limiting_key
 from gateway.shapes import EXAMPLES
@@ -103,6 +105,19 @@ def test_without_redis_the_process_counts_for_itself(configure: Configure, clust
     client = configure(NOWHERE, RATE_LIMITS="on").test_client()
     codes = [_post(client, LOGIN).status_code for _ in range(11)]
     assert codes == [422] * 10 + [429]
+
+
+def test_a_redis_that_goes_away_after_counting_costs_a_header(
+    limited: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: RequestLimit) -> int:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(RequestLimit, "remaining", property(gone))
+    response = _post(limited, LOGIN)
+    assert response.status_code == 422
+    assert "RateLimit" not in response.headers
+    assert "RateLimit-Policy" in response.headers
 
 
 def test_limits_can_be_switched_off(configure: Configure, cluster: FakeCluster) -> None:

@@ -34,6 +34,7 @@ def _environment(port: int, **changes: str) -> dict[str, str]:
     nowhere = _free_port()
     return {
         "PATH": os.environ["PATH"],
+        **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
         "GATEWAY_PORT": str(port),
         "GATEWAY_WORKERS": "1",
         "GATEWAY_THREADS": "2",
@@ -41,7 +42,7 @@ def _environment(port: int, **changes: str) -> dict[str, str]:
         "REDIS_URL": f"redis://127.0.0.1:{nowhere}/0",
         "RATE_LIMITS": "off",
         "LOG_FORMAT": "json",
-        "DRAIN_TIMEOUT": "5",
+        "DRAIN_TIMEOUT": "3",
         **changes,
     }
 
@@ -275,9 +276,12 @@ def test_a_request_that_does_not_end_does_not_keep_the_process(own: Gateway) -> 
         assert time.monotonic() - started < 8
 
 
-def test_a_second_signal_changes_nothing(own: Gateway) -> None:
-    own.process.send_signal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_more_signals_change_nothing(own: Gateway, number: int) -> None:
+    for _ in range(20):
+        os.killpg(own.process.pid, number)
     assert own.stop() == 0
+    assert "refused to gracefully stop" not in own.log
 
 
 def test_a_worker_that_dies_is_replaced(own: Gateway) -> None:

@@ -138,7 +138,6 @@ def test_what_cannot_be_read_is_one_line(written, text, environ, said):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.xfail(reason="review (config): PyYAML raises ValueError for these, and that is not caught")
 @pytest.mark.parametrize("value", ["2026-99-99", "0x_", "0b_"])
 def test_a_value_that_yaml_takes_for_a_broken_date_or_number_is_one_line(written, value):
     with pytest.raises(ConfigError):
@@ -300,7 +299,6 @@ def test_a_fault_point_is_refused_in_production(monkeypatch):
     configuration.check(real())
 
 
-@pytest.mark.xfail(reason="review (config): lib.link falls back to guest:guest, and the defaults of DB_URIS pass")
 @pytest.mark.parametrize(
     "change",
     [

@@ -80,7 +80,6 @@ def test_who_acts_is_a_token_or_anonymous_or_the_system(sender, as_system, who):
     assert {k: v for k, v in headers.items() if k in (context.ACTOR, context.ACCESS_TOKEN)} == who
 
 
-@pytest.mark.xfail(reason="review (context): it leaves without a word about who acts, and arrives as the system")
 def test_an_account_whose_token_is_missing_does_not_become_the_system():
     headers = CallContext("c", ACCOUNT).headers()
     assert headers.get(context.ACTOR) == ANONYMOUS.kind

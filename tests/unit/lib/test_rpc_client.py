@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kombu import serialization
+from kombu.exceptions import EncodeError
 from nameko.exceptions import MalformedRequest, MethodNotFound, RemoteError, RpcTimeout, serialize
 
 from lib import context, rpc_client
@@ -135,7 +136,6 @@ def test_answers_find_their_calls_in_any_order(wire):
         ("text", {}),
         ({"result": 1}, {"content_type": "application/x-python-serialize", "content_encoding": "binary"}),
         ({"result": 1}, {"content_type": "nonsense"}),
-        ({"result": 1}, {"content_encoding": "latin-99"}),
     ],
 )
 def test_an_answer_that_cannot_be_read_says_so_at_once(wire, body, properties):
@@ -192,7 +192,6 @@ def test_a_thousand_calls_that_time_out_leave_nothing_behind_and_late_answers_fi
             call.result()
 
 
-@pytest.mark.xfail(reason="review (rpc_client): only result() removes a call, so an abandoned one stays for ever")
 def test_calls_whose_result_nobody_asks_for_leave_nothing_behind(wire, monkeypatch):
     clock = Clock()
     monkeypatch.setattr(rpc_client, "time", clock)
@@ -287,7 +286,6 @@ def test_a_queue_that_is_not_there_has_no_consumers_and_the_others_are_still_cou
     assert (wire.client.consumers("users_svc"), wire.client.consumers("other_svc")) == (0, 3)
 
 
-@pytest.mark.xfail(reason="review (rpc_client): py-amqp opens a closed channel anew, and the poll leaves it open")
 def test_asking_for_a_queue_that_is_not_there_leaves_no_channels_behind(wire):
     del wire.connection.consumers["rpc-users_svc"]
     for _ in range(20):
@@ -334,7 +332,7 @@ def test_a_request_that_could_not_be_sent_leaves_nothing_behind(wire, failure):
 
 
 def test_arguments_that_cannot_be_sent_leave_nothing_behind(wire):
-    with pytest.raises(TypeError):
+    with pytest.raises(EncodeError):
         wire.call(value=object())
     assert (wire.client.in_flight, wire.link.sent) == (0, [])
 
@@ -388,7 +386,8 @@ def test_a_view_calls_as_the_running_call(wire):
 
 def test_a_view_may_call_as_the_system(wire):
     view = ServiceView(wire.client, "users_svc", None, 5, as_system=True)
-    for call in (CallContext("c", Actor("account"), access_token="t"), CallContext("c", ANONYMOUS), CallContext("c", SYSTEM)):
+    account = CallContext("c", Actor("account"), access_token="t")
+    for call in (account, CallContext("c", ANONYMOUS), CallContext("c", SYSTEM)):
         with context.using(call):
             view.get.call_async()
         assert set(wire.sent()["application_headers"]) == {"nameko.correlation_id", "nameko.deadline"}
@@ -410,7 +409,7 @@ def test_services_are_attributes_or_items_of_a_cluster(wire):
     assert [each["routing_key"] for each in wire.link.sent] == ["users_svc.get"] * 2
 
 
-@pytest.mark.parametrize("name", ["__deepcopy__", "__getstate__", "__len__"])
+@pytest.mark.parametrize("name", ["__deepcopy__", "__fspath__", "__len__"])
 def test_what_python_asks_of_every_object_is_no_call(wire, name):
     with pytest.raises(AttributeError):
         getattr(ClusterView(wire.client, CALL, 5), name)()

@@ -170,7 +170,6 @@ def test_without_any_keys_ever_the_answer_is_unavailable_and_soon_tried_again(is
     assert keys.find("k1") is not None
 
 
-@pytest.mark.xfail(reason="review (tokens): a document that cannot be read escapes as a bug, instead of as 'away'")
 @pytest.mark.parametrize("document", [{}, {"keys": [{"kid": "k2"}]}, {"keys": [{}]}, "nonsense", {"keys": None}])
 def test_a_document_that_cannot_be_read_counts_as_away(issuer, clock, document):
     keys = KeySet(issuer)
@@ -180,7 +179,6 @@ def test_a_document_that_cannot_be_read_counts_as_away(issuer, clock, document):
     assert keys.find("k1") is not None
 
 
-@pytest.mark.xfail(reason="review (tokens): one key of another kind in the document hides all the others")
 def test_a_key_of_a_kind_that_we_do_not_know_is_passed_over(issuer, clock):
     strange = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
     jwk = json.loads(jwt.get_algorithm_by_name("RS256").to_jwk(strange))
@@ -229,7 +227,6 @@ class HangingIssuer(Issuer):
         return super().__call__()
 
 
-@pytest.mark.xfail(reason="review (tokens): the cool-down counts from the try's start, so each waiter tries again")
 def test_callers_that_queue_behind_a_try_that_failed_do_not_each_try_again(clock):
     issuer = HangingIssuer(clock)
     issuer.failure = TimeoutError()
@@ -390,7 +387,6 @@ def test_a_token_that_was_good_falls_with_its_key(verifier, issuer, clock):
         verifier.verify(good)
 
 
-@pytest.mark.xfail(reason="review (tokens): the memory of good tokens goes by the key's id, not by the key")
 def test_a_token_that_was_good_falls_when_its_keys_id_gets_another_key(verifier, issuer, clock):
     good = token()
     verifier.verify(good)
