@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from granian.constants import Interfaces
@@ -26,7 +27,7 @@ from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
 from gateway.admission import SPARE_THREADS
-from gateway.settings import CONFIG
+from gateway.settings import load_config
 from lib import config as configuration
 from lib import logs
 
@@ -38,13 +39,13 @@ HEADERS_WITHIN_MS = 30_000
 CONNECTIONS = 4096
 #: between the signal to stop and the end of listening
 LEAVING_SECONDS = 0.5
+METRICS_PREFIX = "leveret-metrics-"
 METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def main() -> int:
     try:
-        config = configuration.load(os.environ.get("CONFIG_PATH", configuration.DEFAULT_PATH))
-        configuration.check(config, CONFIG)
+        config = load_config(os.environ.get("CONFIG_PATH", configuration.DEFAULT_PATH))
         address = _free_address(config["GATEWAY_HOST"], config["GATEWAY_PORT"])
     except configuration.ConfigError as exc:
         print(f"error: {exc}", file=sys.stderr, flush=True)
@@ -55,7 +56,7 @@ def main() -> int:
     # Read by prometheus_client when it is imported, which only the workers do.
     ours = None
     if not os.environ.get(METRICS_DIRECTORY):
-        ours = os.environ[METRICS_DIRECTORY] = tempfile.mkdtemp(prefix="leveret-metrics-")
+        ours = os.environ[METRICS_DIRECTORY] = _metrics_directory()
     _take_signals(signal.SIGINT, signal.SIGTERM)
     try:
         _server(config, address).serve(spawn_target=_serve, target_loader=partial(_load, config), wrap_loader=False)
@@ -63,6 +64,15 @@ def main() -> int:
         if ours is not None:
             shutil.rmtree(ours, ignore_errors=True)
     return 0
+
+
+def _metrics_directory() -> str:
+    """Return a new folder, and remove those of processes that were killed before they could."""
+    for left in Path(tempfile.gettempdir()).glob(f"{METRICS_PREFIX}*"):
+        process = left.name.removeprefix(METRICS_PREFIX).partition("-")[0]
+        if process.isdecimal() and not Path(f"/proc/{process}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"{METRICS_PREFIX}{os.getpid()}-")
 
 
 def _free_address(host: str, port: int) -> str:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
+from lib import config as configuration
 from lib.config import ConfigError, Rule, integer, one_of, seconds, text, url
 
 SERVICES = ("auth_svc", "users_svc", "payments_svc")
@@ -62,6 +63,16 @@ CONFIG: dict[str, Rule] = {
     "METRICS_TOKEN": optional_text,
     "RATE_LIMITS": one_of("on", "off"),
 }
+
+
+def load_config(path: str) -> dict[str, Any]:
+    """Return the checked configuration, without what is nobody's business here: the gateway has no database.
+
+    :raises ConfigError: with one line for the operator
+    """
+    config = configuration.load(path) | {"DB_URIS": {}, "MIGRATION_DB_URIS": {}}
+    configuration.check(config, CONFIG)
+    return config
 
 
 @dataclass(frozen=True)

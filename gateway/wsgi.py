@@ -16,7 +16,7 @@ from flask import Flask
 from gateway.access_log import StreamAccessLog
 from gateway.app import create_app
 from gateway.bearer import KeyKeeper
-from gateway.settings import CONFIG, SERVICES
+from gateway.settings import SERVICES, load_config
 from gateway.state import gateway
 from lib import config as configuration
 from lib import logs
@@ -59,7 +59,6 @@ def __getattr__(name: str) -> Any:
     # Made when a server asks for it, and not when somebody imports this module.
     if name != "application":
         raise AttributeError(name)
-    config = configuration.load(os.environ.get("CONFIG_PATH", configuration.DEFAULT_PATH))
-    configuration.check(config, CONFIG)
+    config = load_config(os.environ.get("CONFIG_PATH", configuration.DEFAULT_PATH))
     application = globals()["application"] = Worker(config).start()
     return application

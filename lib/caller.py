@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from eventlet import sleep
 from nameko.extensions import DependencyProvider, Extension
 
 from lib import context
@@ -16,6 +17,9 @@ from lib.broker import Broker, timeout_of
 from lib.context import ANONYMOUS, SYSTEM, Actor
 from lib.provide import Provide
 from lib.tokens import AccessTokenVerifier, InvalidToken
+
+
+REFRESH_EVERY, RETRY_EVERY = 150.0, 0.5
 
 
 class RpcJwks(Extension):
@@ -43,11 +47,31 @@ class Caller(DependencyProvider):
     def __init__(self, jwks: RpcJwks | Callable[[Any], Mapping[str, Any]]) -> None:
         self.jwks = jwks
         self._verifier: AccessTokenVerifier | None = None
+        self._keeper: Any = None
 
     def setup(self) -> None:
         config = self.container.config
         source = self.jwks.client() if isinstance(self.jwks, RpcJwks) else self._from_ports
         self._verifier = AccessTokenVerifier(source, issuer=config["JWT_ISSUER"], audience=config["JWT_AUDIENCE"])
+
+    def start(self) -> None:
+        self._keeper = self.container.spawn_managed_thread(self._keep, identifier="keys")
+
+    def stop(self) -> None:
+        if self._keeper is not None:
+            self._keeper.kill()
+
+    def _keep(self) -> None:
+        """Have the keys here before the first token, and fresh ones before the old ones are stale."""
+        while True:
+            if self._verifier is not None:
+                self._verifier.keys.refresh()
+            sleep(REFRESH_EVERY if self.ready else RETRY_EVERY)
+
+    @property
+    def ready(self) -> bool:
+        """True once there are keys to check tokens with."""
+        return self._verifier is not None and self._verifier.keys.loaded
 
     def _from_ports(self) -> Mapping[str, Any]:
         provider = next(each for each in self.container.dependencies if isinstance(each, Provide))

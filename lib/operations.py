@@ -23,6 +23,7 @@ from prometheus_client import generate_latest
 
 from lib import __version__, metrics
 from lib.broker import Broker
+from lib.caller import caller_of
 from lib.ids import rfc3339, utc_now
 from lib.provide import Provide
 from lib.queue_consumer import QueueConsumer
@@ -118,6 +119,9 @@ class Operations(DependencyProvider):
             ],
             **self._database_checks(),
         }
+        caller = caller_of(self.container)
+        if caller is not None:
+            checks["tokens:keys"] = [_component("component", "pass" if caller.ready else "fail")]
         states = {entry["status"] for entries in checks.values() for entry in entries}
         return {
             "status": next((each for each in ("fail", "warn") if each in states), "pass"),

@@ -56,6 +56,10 @@ class KeySet:
         self._lock = threading.Lock()
 
     @property
+    def loaded(self) -> bool:
+        return self._document is not None
+
+    @property
     def document(self) -> Jwks:
         """The JWKS document; raises `KeysUnavailable` if there never was one."""
         if self._document is None or time.monotonic() - self._fetched_at > self._max_age:

@@ -15,6 +15,9 @@ PRODUCTION = {
     "METRICS_TOKEN": "metrics-token",
     "RATE_LIMITS": "on",
     "AMQP_URI": "amqp://gateway:x@localhost/",
+    # It has none.
+    "DB_URIS": {},
+    "MIGRATION_DB_URIS": {},
 }
 
 

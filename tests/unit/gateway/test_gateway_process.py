@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -70,7 +70,10 @@ class Gateway:
         return self._log.read_text(errors="replace")
 
     def wait_live(self) -> None:
-        self._eventually(self._live)
+        deadline = time.monotonic() + 20
+        while not self._live():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
     def workers(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
@@ -95,11 +98,8 @@ class Gateway:
                     break
         return answer
 
-    def stop(self, number: int = signal.SIGTERM, *, group: bool = False) -> int:
-        if group:
-            os.killpg(self.process.pid, number)
-        else:
-            self.process.send_signal(number)
+    def stop(self) -> int:
+        self.process.terminate()
         return self.process.wait(15)
 
     def end(self) -> None:
@@ -114,13 +114,6 @@ class Gateway:
         except requests.ConnectionError:
             return False
 
-    @staticmethod
-    def _eventually(condition: Callable[[], bool], within: float = 20.0) -> None:
-        deadline = time.monotonic() + within
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
@@ -132,7 +125,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Gateway]:
     """A gateway that the test may end."""
-    gateway = Gateway(tmp_path / "log")
+    gateway = Gateway(tmp_path / "log", TMPDIR=str(tmp_path))
     yield gateway
     gateway.end()
 
@@ -282,6 +275,18 @@ def test_more_signals_change_nothing(own: Gateway, number: int) -> None:
         os.killpg(own.process.pid, number)
     assert own.stop() == 0
     assert "refused to gracefully stop" not in own.log
+
+
+def test_nothing_is_left_behind(own: Gateway, tmp_path: Path) -> None:
+    (tmp_path / "leveret-metrics-999999999-abc").mkdir()
+    assert len(list(tmp_path.glob("leveret-metrics-*"))) == 2
+    assert own.stop() == 0
+    # The other one is removed by the next start, as its process is gone.
+    second = Gateway(tmp_path / "log2", TMPDIR=str(tmp_path))
+    try:
+        assert [each.name.split("-")[2] for each in tmp_path.glob("leveret-metrics-*")] == [str(second.process.pid)]
+    finally:
+        second.end()
 
 
 def test_a_worker_that_dies_is_replaced(own: Gateway) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gateway import wsgi
 from gateway.__main__ import main
-from gateway.settings import CONFIG, Settings
+from gateway.settings import CONFIG, Settings, load_config
 from lib import config as configuration
 from lib.config import ConfigError
 from tests.conftest import ROOT
@@ -86,6 +86,19 @@ def test_a_start_that_cannot_be_says_why_in_one_line(
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "error: GATEWAY_PORT: expected a whole number from 1 to 65535, got 'nonsense'\n"
+
+
+def test_production_asks_for_no_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "APP_ENV": "production",
+        "SECRET_KEY": "k" * 32,
+        "METRICS_TOKEN": "m" * 32,
+        "AMQP_URI": "amqp://gateway:x@localhost/",
+    }.items():
+        monkeypatch.setenv(name, value)
+    config = load_config(str(ROOT / "config.yaml"))
+    assert Settings.of(config).production
+    assert config["DB_URIS"] == {}
 
 
 def test_importing_the_wsgi_module_starts_nothing() -> None:
