@@ -21,10 +21,11 @@ from pathlib import Path
 
 import requests
 import sqlalchemy as sa
+
+from benchmarks.peers.stock_service import Base
 from deploy.local.environment import names_in, scrub
 from deploy.local.infra import Infrastructure
 from deploy.local.ports import answers, choose
-
 from tests.support import databases
 from tests.support.stack import SERVICES, Stack
 from tests.support.waiting import eventually
@@ -97,24 +98,36 @@ class Bench:
         with engine.connect() as connection:
             connection.execute(sa.text("CREATE DATABASE peers"))
         url = databases.on_database(superuser, "peers")
-        from benchmarks.peers.stock_service import Base
-
         Base.metadata.create_all(sa.create_engine(url))
         config = self.root / "stock.yaml"
         config.write_text(
-            json.dumps({"AMQP_URI": self.environment["AMQP_URI"], "max_workers": 16, "DB_URIS": {"stock_svc:Base": url}})
+            json.dumps(
+                {"AMQP_URI": self.environment["AMQP_URI"], "max_workers": 16, "DB_URIS": {"stock_svc:Base": url}}
+            )
         )
         binaries = Path(sys.executable).parent
         self._spawn(str(binaries / "nameko"), "run", "--config", str(config), "benchmarks.peers.stock_service")
         self._spawn(sys.executable, "-m", "lib.runner", "benchmarks.peers.echo_service")
         self.peer_port = choose([])
         self._spawn(
-            str(binaries / "granian"), "--interface", "wsgi", "benchmarks.peers.stock_gateway:application",
-            "--workers", "2", "--blocking-threads", "16", "--backpressure", "512", "--no-ws",
-            "--log-level", "error", "--port", str(self.peer_port),
+            str(binaries / "granian"),
+            "--interface",
+            "wsgi",
+            "benchmarks.peers.stock_gateway:application",
+            "--workers",
+            "2",
+            "--blocking-threads",
+            "16",
+            "--backpressure",
+            "512",
+            "--no-ws",
+            "--log-level",
+            "error",
+            "--port",
+            str(self.peer_port),
         )
         eventually(lambda: answers(self.peer_port), within=20)
-        eventually(lambda: self._peer_user(), within=20)
+        eventually(self._peer_user, within=20)
 
     def _peer_user(self) -> str | None:
         answer = requests.post(
@@ -143,7 +156,11 @@ class Bench:
     def rpc(self, kind: str) -> Figures:
         output = subprocess.run(
             [sys.executable, "-m", "benchmarks.rpc_client", kind, str(IN_FLIGHT), str(SECONDS)],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=True,
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         return json.loads(output.splitlines()[-1])
 

@@ -9,8 +9,9 @@ from nameko.constants import AMQP_URI_CONFIG_KEY, HEARTBEAT_CONFIG_KEY
 from nameko.extensions import SharedExtension
 
 from lib import topology
-from lib.link import Link, process_name
+from lib.link import Link
 from lib.rpc_client import RpcClient, ServiceView
+from lib.wire import process_name
 
 
 class Broker(SharedExtension):

@@ -18,7 +18,6 @@ from lib.context import ANONYMOUS, SYSTEM, Actor
 from lib.provide import Provide
 from lib.tokens import AccessTokenVerifier, InvalidToken
 
-
 REFRESH_EVERY, RETRY_EVERY = 150.0, 0.5
 
 

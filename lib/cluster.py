@@ -21,8 +21,9 @@ from nameko.constants import AMQP_URI_CONFIG_KEY, HEARTBEAT_CONFIG_KEY
 from nameko.standalone.rpc import ClusterRpcProxy
 
 from lib.context import CallContext
-from lib.link import Link, process_name
+from lib.link import Link
 from lib.rpc_client import RpcClient, ServiceView
+from lib.wire import process_name
 
 CONNECT_WITHIN = 5.0
 

@@ -19,6 +19,7 @@ from nameko.exceptions import ContainerBeingKilled
 from lib import context, metrics
 from lib.context import CallContext
 from lib.errors import DomainError
+from lib.faults import Fault
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +62,15 @@ class Container(ServiceContainer):
         """Hand a message to its provider, in the greenlet that will be its worker, too.
 
         Stock Nameko takes two greenlets for each message. If all workers are busy this does, too: the consumer must
-        not wait for a place.
+        not wait for a place. The message is looked at, its deadline first, when it has one.
         """
-        handle = partial(self._handle_message, provider, body, message)
-        if self._worker_pool.free() <= 0:
-            self.spawn_managed_thread(partial(provider.handle_message, body, message), identifier="message")
-            return
-        thread = self._worker_pool.spawn(handle)
+        if self._worker_pool.free() > 0:
+            self._give_place(provider, body, message)
+        else:
+            self.spawn_managed_thread(partial(self._give_place, provider, body, message), identifier="message")
+
+    def _give_place(self, provider: Any, body: Any, message: Any) -> None:
+        thread = self._worker_pool.spawn(self._handle_message, provider, body, message)
         self._message_threads.add(thread)
         self._managed_threads[thread] = "message"
         thread.link(self._handle_managed_thread_exited, "message")
@@ -99,7 +102,8 @@ class Container(ServiceContainer):
 
     def _tell(self, worker_ctx: Any, exc_info: Any, seconds: float) -> None:
         error = exc_info[1] if exc_info else None
-        code = getattr(error, "code", None) or (type(error).__name__ if error else "ok")
+        known = isinstance(error, DomainError | Fault)
+        code = "ok" if error is None else error.code if known else type(error).__name__
         method = worker_ctx.entrypoint.method_name
         kind = type(worker_ctx.entrypoint).__name__
         counters = self._counters.get((method, code))
@@ -110,7 +114,7 @@ class Container(ServiceContainer):
             )
         counters[0].inc()
         counters[1].observe(seconds)
-        if error is None or isinstance(error, DomainError) or hasattr(error, "kind"):
+        if error is None or known:
             log.info("%s %s: %s in %.1f ms", kind, method, code, seconds * 1000)
         else:
             log.error("%s %s failed after %.1f ms", kind, method, seconds * 1000, exc_info=exc_info)

@@ -12,8 +12,8 @@ from nameko.constants import AMQP_URI_CONFIG_KEY
 
 from lib import topology
 from lib.events import ATTEMPT, ERROR, ERROR_TYPE, FAILED_AT, QUEUE
-from lib.link import connect
 from lib.logs import redact
+from lib.wire import connect
 
 
 @contextmanager

@@ -13,29 +13,24 @@ Works in monkey-patched (services) and in plain processes (gateway, command line
 from __future__ import annotations
 
 import logging
-import os
 import random
-import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import amqp
 from amqp import spec
 from amqp.exceptions import AMQPError
-from kombu.utils.url import url_to_parts
 
 from lib import wire
 from lib.errors import OutcomeUnknown, Unavailable
+from lib.wire import IO_TIMEOUT
 
 log = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT = 3.0
-IO_TIMEOUT = 3.0
 TICK = 0.25
-HEARTBEAT_FRAME = 8
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 
 
@@ -90,30 +85,6 @@ class Confirmation:
             raise PublishUnconfirmed("the broker did not confirm in time", retry_after=1)
         if self.error is not None:
             raise self.error
-
-
-def connect(uri: str, *, name: str, heartbeat: float, **options: Any) -> amqp.Connection:
-    """Open a connection whose every wait is bounded.
-
-    :param name: shown in the management UI
-    :param heartbeat: seconds
-    """
-    parts = url_to_parts(uri)
-    connection = amqp.Connection(
-        host=f"{parts.hostname or '127.0.0.1'}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}",
-        userid=parts.username or "guest",
-        password=parts.password or "guest",
-        virtual_host=parts.path or "/",
-        ssl=parts.scheme == "amqps",
-        heartbeat=heartbeat,
-        connect_timeout=CONNECT_TIMEOUT,
-        client_properties={"connection_name": name},
-        **options,
-    )
-    connection.connect()
-    connection.transport.sock.settimeout(IO_TIMEOUT)
-    wire.tune(connection)
-    return connection
 
 
 class Link:
@@ -259,7 +230,7 @@ class Link:
         pause = SHORTEST_PAUSE
         while not self._stopping:
             try:
-                connection = connect(
+                connection = wire.connect(
                     self._uri,
                     name=self.name,
                     heartbeat=self._heartbeat,
@@ -304,7 +275,7 @@ class Link:
         log.info("%s: connected", self.name)
 
     def _read(self, connection: amqp.Connection) -> None:
-        readable = _waiter(connection.transport.sock)
+        readable = wire.waiter(connection.transport.sock)
         next_tick = time.monotonic()
         while not self._stopping:
             now = time.monotonic()
@@ -314,7 +285,7 @@ class Link:
                 for listener in self._listeners:
                     listener.link_tick(connection)
             if wire.pending(connection) or readable(max(0.0, next_tick - time.monotonic())):
-                _read_message(connection)
+                wire.read_message(connection)
 
     def _close(self) -> None:
         connection = self._connection
@@ -371,31 +342,3 @@ class Link:
     def _on_unblocked(self) -> None:
         log.info("%s: the broker takes messages again", self.name)
         self._blocked = False
-
-
-def _read_message(connection: amqp.Connection) -> None:
-    """Read one whole message or one other frame.
-
-    Not ``drain_events``: that one does not count a heartbeat, and would wait for something else.
-    """
-    while True:
-        frame = connection.transport.read_frame()
-        if connection.on_inbound_frame(frame) or frame[0] == HEARTBEAT_FRAME:
-            return
-
-
-def _waiter(sock: socket.socket) -> Callable[[float], bool]:
-    """Return ``readable(seconds)`` for a socket.
-
-    ``select`` cannot watch descriptors past 1023, ``poll`` can; but Eventlet only has a green ``select``.
-    """
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        return lambda seconds: bool(poll.poll(seconds * 1000))
-    return lambda seconds: bool(select.select([sock], [], [], seconds)[0])
-
-
-def process_name(kind: str) -> str:
-    """Return ``gateway on host/123``: which process it is, for the management UI."""
-    return f"{kind} on {socket.gethostname()}/{os.getpid()}"

@@ -22,11 +22,11 @@ SECRET_NAMES = re.compile(
     re.I,
 )
 SECRET_VALUES = re.compile(
-    r"(?P<jwt>eyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*)"
+    r"(?P<jwt>(?<![\w-])eyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*)"
     r"|(?P<bearer>(?i:bearer\s+)[\w.~+/=-]{8,})"
     r"|(?P<userinfo>(?<=://)[^\s/@:]*:[^\s/]+(?=@))"
     r"|(?P<header>(?i:authorization)[\"']?\s*[=:]\s*)[\"']?\S+(?:\s+\S+)?"
-    r"|(?P<name>(?i:\w*(?:password|passwd|secret|api_?key|token)[\"']?\s*[=:]\s*))"
+    r"|(?P<name>(?i:(?:password|passwd|secret|api_?key|token)[\"']?\s*[=:]\s*))"
     r"(?:\"[^\"]*\"|'[^']*'|[^\s\"',;)]+)"
     r"|(?P<argon>\$argon2\w*\$[^\s\"']+)"
 )

@@ -25,7 +25,7 @@ from nameko.extensions import ProviderCollector
 from nameko.messaging import QueueConsumer as NamekoQueueConsumer
 
 from lib import wire
-from lib.link import CONNECT_TIMEOUT, process_name
+from lib.wire import CONNECT_TIMEOUT, process_name
 
 log = logging.getLogger(__name__)
 

@@ -203,10 +203,10 @@ class RpcClient:
         self._asking = None
         for service in list(self._consumers):
             self._consumers[service] = None
-        self._fail_all(CallInterrupted("the connection to the broker was lost; it may have happened", retry_after=1))
+        self._fail_all("the connection to the broker was lost; it may have happened", retry_after=1)
 
     def link_blocked(self) -> None:
-        self._fail_all(CallInterrupted("the broker takes no messages for now; it may have happened", retry_after=5))
+        self._fail_all("the broker takes no messages for now; it may have happened", retry_after=5)
 
     def link_returned(self, message: Any) -> None:
         call = self._pending.pop(message.properties.get("correlation_id", ""), None)
@@ -220,11 +220,11 @@ class RpcClient:
         if time.monotonic() >= self._next_poll and not self._link.blocked:
             self._poll(connection)
 
-    def _fail_all(self, error: Exception) -> None:
+    def _fail_all(self, reason: str, *, retry_after: int) -> None:
         for correlation_id in list(self._pending):
             call = self._pending.pop(correlation_id, None)
             if call is not None:
-                call.settle(error=error)
+                call.settle(error=CallInterrupted(reason, retry_after=retry_after))
 
     def _sweep(self) -> None:
         """Forget calls that are over and whose result nobody has asked for."""

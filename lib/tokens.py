@@ -63,14 +63,20 @@ class KeySet:
     def document(self) -> Jwks:
         """The JWKS document; raises `KeysUnavailable` if there never was one."""
         if self._document is None or time.monotonic() - self._fetched_at > self._max_age:
-            self.refresh()
+            # With a copy at hand nobody waits for whoever is already asking.
+            self.refresh(wait=self._document is None)
         if self._document is None:
             raise KeysUnavailable("the keys to check tokens with are not here yet", retry_after=1)
         return self._document
 
-    def refresh(self) -> None:
-        """Fetch the keys, unless somebody just did; a failure keeps the last-known copy."""
-        with self._lock:
+    def refresh(self, *, wait: bool = True) -> None:
+        """Fetch the keys, unless somebody just did; a failure keeps the last-known copy.
+
+        :param wait: if another thread is fetching them now, return when it has them
+        """
+        if not self._lock.acquire(blocking=wait):
+            return
+        try:
             never = self._document is None
             if time.monotonic() - self._tried_at < (0.2 if never else self._cool_down):
                 return
@@ -93,6 +99,8 @@ class KeySet:
             finally:
                 # Counted from the end: who has waited for this try does not start another.
                 self._tried_at = time.monotonic()
+        finally:
+            self._lock.release()
 
     def find(self, key_id: str) -> PyJWK | None:
         """Return the key, or None if the issuer has no such key."""

@@ -31,7 +31,7 @@ from nameko.extensions import ENTRYPOINT_EXTENSIONS_ATTR
 from nameko.rpc import RPC_QUEUE_TEMPLATE, get_rpc_exchange
 
 from lib.config import delays
-from lib.link import connect
+from lib.wire import connect
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,7 @@ def declare(
         )
         channel.queue_bind(queue, queue)
         names.append(queue)
-    channel.queue_declare(
-        dead_queue(service), durable=True, auto_delete=False, arguments=dead_arguments(config)
-    )
+    channel.queue_declare(dead_queue(service), durable=True, auto_delete=False, arguments=dead_arguments(config))
     channel.queue_bind(dead_queue(service), dead_queue(service))
     for handler in handlers:
         channel.queue_declare(

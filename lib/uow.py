@@ -83,6 +83,6 @@ def _hold_changed(session: Session, _context: Any, _instances: Any) -> None:
     After a flush, also an automatic one before a query, the session holds its objects only weakly: one that nobody
     else holds would be gone, and its events with it. A dictionary keeps the order of the changes.
     """
-    changed = {each: None for each in (*session.new, *session.dirty) if isinstance(each, Aggregate)}
+    changed = {each: None for each in (*session.new, *session.dirty, *session.deleted) if isinstance(each, Aggregate)}
     if changed:
         session.info.setdefault(_CHANGED, {}).update(changed)

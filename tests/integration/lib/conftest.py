@@ -17,7 +17,7 @@ from lib import topology
 from lib.cluster import Cluster
 from lib.context import ANONYMOUS, CallContext
 from lib.ids import new_id, rfc3339, utc_now
-from lib.link import connect
+from lib.wire import connect
 from tests.conftest import ROOT
 from tests.services import probe as probe_module
 from tests.support import databases

@@ -4,7 +4,6 @@ import base64
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -288,4 +287,3 @@ def test_signals_of_the_terminal_do_not_reach_the_servers(both):
     for part in both[1].parts:
         assert part.daemon.pid is not None
         assert os.getpgid(part.daemon.pid) == part.daemon.pid != os.getpgrp()
-    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN

@@ -70,7 +70,7 @@ def test_the_real_file_means_to_us_what_it_means_to_nameko_run():
         "import json, sys, yaml; from nameko.cli.main import setup_yaml_parser; setup_yaml_parser();"
         "print(json.dumps(yaml.safe_load(open(sys.argv[1]))))"
     )
-    environ = {"EVENT_RETRY_DELAYS": "0.2,0.4", "MAX_WORKERS": "0123", "AMQP_URI": "amqp://a:b@c:1/v", "LOG_LEVEL": "no"}
+    environ = {"EVENT_RETRY_DELAYS": "0.2,0.4", "MAX_WORKERS": "0123", "AMQP_URI": "amqp://a:b@c/v", "LOG_LEVEL": "no"}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, str(REAL)],
         env={"PATH": "", **environ},
@@ -256,15 +256,18 @@ def test_a_query_may_not_outlive_the_call_that_waits_for_it(statement, rpc):
 def test_a_services_own_rules_are_asked_too():
     rules = {"PROVIDER_TIMEOUT": configuration.seconds(1, 5)}
     configuration.check({**real(), "PROVIDER_TIMEOUT": 5}, rules)
-    assert refusal({**real(), "PROVIDER_TIMEOUT": 6}, rules).startswith("PROVIDER_TIMEOUT: expected seconds from 1 to 5")
+    said = refusal({**real(), "PROVIDER_TIMEOUT": 6}, rules)
+    assert said.startswith("PROVIDER_TIMEOUT: expected seconds from 1 to 5")
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20))
 def test_whatever_the_environment_says_the_answer_is_a_configuration_or_one_line(value):
+    said = ""
     try:
-        configuration.check(real(MAX_WORKERS=value, RPC_TIMEOUT=value, APP_ENV=value))
+        configuration.check(real(MAX_WORKERS=value, RPC_TIMEOUT=value, LOG_LEVEL=value))
     except ConfigError as refused:
-        assert "\n" not in str(refused)
+        said = str(refused)
+    assert "\n" not in said
 
 
 # --- production -----------------------------------------------------------------------------------------------------
@@ -350,7 +353,7 @@ def test_a_switch_is_on_in_development_and_off_in_production_unless_it_is_set(va
 
 @pytest.mark.parametrize("value", [2, "yes", "on", "", [], "true"])
 def test_other_words_are_no_switch(value):
-    with pytest.raises(ConfigError, match="^S: "):
+    with pytest.raises(ConfigError, match=r"^S: "):
         configuration.switch("S", value)
 
 

@@ -119,10 +119,14 @@ def test_outside_of_a_call_the_context_is_a_fresh_one_of_the_system_and_stays():
 
 
 def test_using_a_context_ends_with_its_block_also_after_an_error():
-    with context.using(CallContext("outer")):
-        with pytest.raises(ZeroDivisionError), context.using(CallContext("inner")):
+    def fail_inside():
+        with context.using(CallContext("inner")):
             assert context.current().correlation_id == "inner"
             raise ZeroDivisionError
+
+    with context.using(CallContext("outer")):
+        with pytest.raises(ZeroDivisionError):
+            fail_inside()
         assert context.current().correlation_id == "outer"
     assert context.current_or_none() is None
 

@@ -89,9 +89,7 @@ def test_a_bug_is_told_to_nobody(error):
     assert refusal_of(error) is None
 
 
-@pytest.mark.parametrize(
-    "error", [Fault("conflict", "taken"), MalformedRequest("x"), IncorrectSignature("y")], ids=lambda e: type(e).__name__
-)
+@pytest.mark.parametrize("error", [Fault("conflict", "taken"), MalformedRequest("x"), IncorrectSignature("y")])
 def test_what_is_made_for_the_wire_goes_as_it_is(error):
     assert refusal_of(error) is error
 

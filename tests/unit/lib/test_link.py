@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from lib import link as link_module
 from lib.errors import OutcomeUnknown
-from lib.link import BrokerUnavailable, Confirmation, Link, PublishUnconfirmed, process_name
+from lib.link import BrokerUnavailable, Confirmation, Link, PublishUnconfirmed
+from lib.wire import process_name
 from tests.unit.lib.fakes import Connection
 
 
@@ -257,7 +258,7 @@ def test_a_returned_message_is_handed_on(opened):
 
 @pytest.fixture
 def connecting(monkeypatch):
-    """``connecting(*outcomes)`` → a started link; each outcome is an exception, or a connection that is lost at once."""
+    """``connecting(*outcomes)`` → a started link; an outcome is an exception, or a connection that is lost at once."""
     started = []
 
     def make(*outcomes, listener=None):
@@ -273,7 +274,7 @@ def connecting(monkeypatch):
                 raise outcome
             return outcome
 
-        monkeypatch.setattr(link_module, "connect", connect)
+        monkeypatch.setattr(link_module.wire, "connect", connect)
         monkeypatch.setattr(link_module, "SHORTEST_PAUSE", 0.001)
         monkeypatch.setattr(link_module, "LONGEST_PAUSE", 0.002)
         monkeypatch.setattr(Link, "_read", lambda self, connection: (_ for _ in ()).throw(ConnectionForced("lost")))

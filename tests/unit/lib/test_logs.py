@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -125,6 +126,28 @@ def test_the_short_cut_for_harmless_texts_misses_nothing(text):
 @pytest.mark.parametrize("text", ["pAssword=hunter2", "Bearer\thunter2hunter2", "BeareR hunter2hunter2"])
 def test_the_short_cut_knows_every_spelling_that_the_pattern_knows(text):
     assert redact(text) == logs.SECRET_VALUES.sub(logs._hide, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            text
+            for text in ("key " + "a" * 8000, "password" * 1000, "token" * 1600, "authorization" * 600, "eyJ" * 4000)
+        ),
+        "://" * 2000,
+        "://" + "a:" * 3000,
+        "bearer" + " " * 6000,
+        "password" + " " * 6000,
+        "$argon2" * 850,
+        'token="' * 800,
+    ],
+    ids=lambda text: text[:14].strip(),
+)
+def test_a_long_text_costs_no_time_to_speak_of(text):
+    started = time.process_time()
+    redact(text)
+    assert time.process_time() - started < 0.15
 
 
 plain = st.recursive(

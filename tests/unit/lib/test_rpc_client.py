@@ -315,6 +315,12 @@ def test_the_links_trouble_fails_every_call_in_flight_at_once(wire, end):
     assert wire.client.in_flight == 0
 
 
+def test_each_call_that_the_link_fails_has_an_error_of_its_own(wire):
+    first, second = wire.call(), wire.call()
+    wire.client.link_down()
+    assert first.error is not second.error
+
+
 def test_without_a_connection_nothing_is_known_of_services(wire):
     wire.client.link_down()
     wire.link.connected = False

@@ -214,6 +214,31 @@ def test_many_threads_that_find_no_keys_ask_once(issuer):
     assert issuer.asked == 1
 
 
+def test_while_one_thread_asks_for_the_keys_anew_the_others_use_the_copy(issuer):
+    asking, answer = threading.Event(), threading.Event()
+
+    def slow():
+        if issuer.asked:
+            asking.set()
+            answer.wait(5)
+        return issuer()
+
+    keys = KeySet(slow, max_age=0, cool_down=0)
+    assert keys.find("k1") is not None
+    first = threading.Thread(target=keys.find, args=("k1",))
+    first.start()
+    assert asking.wait(5)
+    found = []
+    second = threading.Thread(target=lambda: found.append(keys.find("k1")))
+    second.start()
+    second.join(0.3)
+    at_once = list(found)
+    answer.set()
+    first.join(5)
+    second.join(5)
+    assert len(at_once) == 1
+
+
 class HangingIssuer(Issuer):
     """Takes two seconds of the clock for each failure, as a call that times out does."""
 
@@ -244,7 +269,9 @@ def test_a_good_token_gives_its_claims(verifier):
     assert verifier.verify(token())["sub"] == "a1"
 
 
-@pytest.mark.parametrize("header", [{"typ": "AT+JWT"}, {"jku": "https://evil.example"}, {"x5u": "https://evil.example"}])
+@pytest.mark.parametrize(
+    "header", [{"typ": "AT+JWT"}, {"jku": "https://evil.example"}, {"x5u": "https://evil.example"}]
+)
 def test_what_does_not_matter_in_a_header(verifier, issuer, header):
     assert verifier.verify(token(header=header))["sub"] == "a1"
     assert issuer.asked == 1
@@ -256,9 +283,7 @@ def test_the_audience_may_be_one_of_several(verifier):
 
 def hs256_with_the_public_key():
     """The classic confusion: the public key, which everybody has, taken for a shared secret."""
-    secret = KEY.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    secret = KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     signed = b64({"alg": "HS256", "kid": "k1", "typ": "at+jwt"}) + "." + b64(claims())
     return signed + "." + b64(hmac.new(secret, signed.encode(), hashlib.sha256).digest())
 
@@ -283,7 +308,7 @@ def with_its_own_key():
 
 
 BAD = {
-    "alg none": lambda: alg_none(),
+    "alg none": alg_none,
     "alg none with a signature": lambda: alg_none("AAAA"),
     "HS256 with the public key": hs256_with_the_public_key,
     "RS256": rs256,

@@ -92,6 +92,16 @@ def test_what_has_been_read_and_not_asked_for_is_pending():
     assert not wire.pending(Connection)
 
 
+def test_what_tls_has_decrypted_already_is_pending_too():
+    class Connection:
+        transport = transport()
+
+    Connection.transport.sock.pending = lambda: 5
+    assert wire.pending(Connection)
+    Connection.transport.sock.pending = lambda: 0
+    assert not wire.pending(Connection)
+
+
 def test_the_end_of_the_connection_is_an_error_that_ends_it():
     with pytest.raises(OSError, match="closed the connection"):
         transport(frame(1, 1, b"abc")[:5]).read_frame()
