@@ -36,7 +36,10 @@ class Broker(SharedExtension):
         return self._link
 
     def declare(self, handler: topology.HandlerQueue) -> None:
-        """Have the handler's queues declared on every connection, so that even a wiped broker gets them back."""
+        """Have the handler's queues declared on every connection.
+
+        A broker that has lost its data gets them back, but not what happened meanwhile: `resend-events` does that.
+        """
         self._handlers.append(handler)
 
     def link_up(self, connection: amqp.Connection) -> None:

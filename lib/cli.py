@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import warnings
+from datetime import datetime
 from importlib import import_module
 from typing import Any
 
@@ -125,6 +126,19 @@ def common(service: str) -> click.Group:
         """How old the oldest event is that waits to be sent, in seconds."""
         with sessions_of(config, service)() as session:
             emit({"oldest_unsent_seconds": round(relay.oldest_unsent(session), 1)})
+
+    @group.command("resend-events")
+    @click.option("--since", required=True, help="a moment like 2026-01-31T12:00:00Z")
+    @click.pass_obj
+    def resend_events(config: dict[str, Any], since: str) -> None:
+        """Send again what was sent since a moment, after a broker has lost its data. Handlers skip what they know."""
+        try:
+            moment = datetime.fromisoformat(since)
+        except ValueError as exc:
+            raise click.BadParameter("expected a moment like 2026-01-31T12:00:00Z", param_hint="--since") from exc
+        if moment.tzinfo is None:
+            raise click.BadParameter("needs a time zone, as in 2026-01-31T12:00:00Z", param_hint="--since")
+        click.echo(f"to be sent again: {relay.resend(sessions_of(config, service), moment)}")
 
     return group
 

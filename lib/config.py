@@ -205,11 +205,17 @@ def _check_production(config: Mapping[str, Any]) -> None:
         raise ConfigError("FAULT_POINT: for tests only, refused in production")
     if urlsplit(config["AMQP_URI"]).username in (None, "guest"):
         raise ConfigError("AMQP_URI: the broker's default user is refused in production")
+    _refuse_default("AMQP_URI", config["AMQP_URI"])
     for section in ("DB_URIS", "MIGRATION_DB_URIS"):
         for name, value in config[section].items():
-            parts = urlsplit(value)
-            if parts.password is not None and parts.password == parts.username:
-                raise ConfigError(f"{section}[{name}]: the development default is refused in production")
+            _refuse_default(f"{section}[{name}]", value)
+
+
+def _refuse_default(name: str, uri: str) -> None:
+    """Refuse a password that is the user's name, as all development defaults are."""
+    parts = urlsplit(uri)
+    if parts.password is not None and parts.password == parts.username:
+        raise ConfigError(f"{name}: the development default is refused in production")
 
 
 def delays(name: str, value: Any) -> tuple[float, ...]:

@@ -15,9 +15,11 @@ from typing import Any
 from eventlet import getcurrent
 from nameko.containers import ServiceContainer, WorkerContext
 from nameko.exceptions import ContainerBeingKilled
+from sqlalchemy.exc import DBAPIError
 
 from lib import context, metrics
 from lib.context import CallContext
+from lib.database import RETRIED, sqlstate
 from lib.errors import DomainError
 from lib.faults import Fault
 
@@ -88,9 +90,18 @@ class Container(ServiceContainer):
         self._inject_dependencies(worker_ctx)
         self._worker_setup(worker_ctx)
         method_name = worker_ctx.entrypoint.method_name
+        method = getattr(worker_ctx.service, method_name)
         result = exc_info = None
         try:
-            result = getattr(worker_ctx.service, method_name)(*worker_ctx.args, **worker_ctx.kwargs)
+            try:
+                result = method(*worker_ctx.args, **worker_ctx.kwargs)
+            except DBAPIError as exc:
+                if sqlstate(exc) not in RETRIED:
+                    raise
+                # The loser of a deadlock or a serialization race: its transaction has left nothing behind. A method
+                # with several transactions must be able to begin anew, which a killed worker demands of it as well.
+                log.info("%s lost a race for rows; once more", method_name)
+                result = method(*worker_ctx.args, **worker_ctx.kwargs)
         except Exception:
             exc_info = sys.exc_info()
         if handle_result is not None:

@@ -106,23 +106,7 @@ class EventHandler(NamekoEventHandler):
             ERROR: redact(str(error))[:LONGEST_ERROR],
             FAILED_AT: rfc3339(utc_now()),
         }
-        try:
-            self.broker.link.publish_confirmed(
-                exchange=exchange,
-                routing_key=self.queue.name,
-                body=message.body,
-                mandatory=True,
-                properties={
-                    "content_type": message.content_type,
-                    "content_encoding": message.content_encoding,
-                    "delivery_mode": PERSISTENT,
-                    "application_headers": headers,
-                },
-            ).wait(CONFIRM_WITHIN)
-        except Unavailable:
-            # Back to where it was; the pause keeps this from becoming a hot loop.
-            log.warning("event handler %s: the event could not be moved, so it stays", self.method_name)
-            time.sleep(1)
+        if not self._copy(message, exchange, headers):
             self.queue_consumer.requeue_message(message)
             return
         counter = metrics.EVENTS_PARKED if park else metrics.EVENTS_RETRIED
@@ -130,6 +114,34 @@ class EventHandler(NamekoEventHandler):
         if park:
             log.error("event handler %s: parked after %d attempts", self.method_name, attempt)
         self.queue_consumer.ack_message(message)
+
+    def _copy(self, message: Any, exchange: str, headers: dict[str, Any]) -> bool:
+        """Publish the copy and return True once the broker has it; False if the original is not ours any more.
+
+        While the broker takes nothing the event stays in our hands: each requeue would count as a delivery, and after
+        a few of them a quorum queue parks it.
+        """
+        while True:
+            try:
+                self.broker.link.publish_confirmed(
+                    exchange=exchange,
+                    routing_key=self.queue.name,
+                    body=message.body,
+                    mandatory=True,
+                    properties={
+                        "content_type": message.content_type,
+                        "content_encoding": message.content_encoding,
+                        "delivery_mode": PERSISTENT,
+                        "application_headers": headers,
+                    },
+                ).wait(CONFIRM_WITHIN)
+            except Unavailable:
+                log.warning("event handler %s: the event could not be moved; trying again", self.method_name)
+                if not self.queue_consumer.consuming:
+                    return False
+                time.sleep(1)
+            else:
+                return True
 
 
 event_handler = EventHandler.decorator

@@ -34,7 +34,7 @@ HIDDEN = "[redacted]"
 #: what at least one of stands in every text that `SECRET_VALUES` finds something in: most lines hold none
 HINTS = ("eyj", "://", "$argon2", "bearer", "passw", "secret", "key", "token", "authorization")
 #: names that look secret and are not
-HARMLESS = frozenset({"token_type", "tokens_checked"})
+HARMLESS = frozenset({"token_type", "tokens_checked", "ACCESS_TOKEN_TTL", "REFRESH_TOKEN_TTL"})
 
 _service = "-"
 

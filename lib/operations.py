@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from nameko.exceptions import ConfigurationError
 from nameko.extensions import DependencyProvider
 from prometheus_client import generate_latest
+from sqlalchemy.orm import Session
 
 from lib import __version__, metrics
 from lib.broker import Broker
@@ -32,6 +33,7 @@ from lib.relay import oldest_unsent
 log = logging.getLogger(__name__)
 
 CACHE_SECONDS = 1.0
+CHECK_WITHIN = 2.0
 OUTBOX_WARNS_AFTER = 60.0
 
 
@@ -48,6 +50,8 @@ class Operations(DependencyProvider):
     def __init__(self) -> None:
         self._socket: Any = None
         self._checked: tuple[float, dict[str, Any]] | None = None
+        self._probe: Any = None
+        self._server: Any = None
 
     def setup(self) -> None:
         config, service = self.container.config, self.container.service_name
@@ -56,7 +60,8 @@ class Operations(DependencyProvider):
             return
         host = config.get("SERVICE_HTTP_HOST", "127.0.0.1")
         try:
-            self._socket = eventlet.listen((host, port))
+            # Not shared: the kernel would quietly split the requests between us and whoever listens already.
+            self._socket = eventlet.listen((host, port), reuse_port=False)
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
                 raise ConfigurationError(f"HTTP_PORTS[{service}]: port {port} is taken") from exc
@@ -64,7 +69,11 @@ class Operations(DependencyProvider):
 
     def start(self) -> None:
         if self._socket is not None:
-            self.container.spawn_managed_thread(self._serve, identifier="operations")
+            self._server = self.container.spawn_managed_thread(self._serve, identifier="operations")
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.kill()
 
     def _serve(self) -> None:
         quiet = logging.getLogger(f"{__name__}.access")
@@ -134,17 +143,17 @@ class Operations(DependencyProvider):
         provider = next((each for each in self.container.dependencies if isinstance(each, Provide)), None)
         if provider is None:
             return {}
-        started = time.perf_counter()
-        try:
-            # The engine bounds every wait: for a connection, a lock, a statement.
-            with provider.database.session() as session:
-                session.execute(sa.text("select 1"))
-                response_ms = (time.perf_counter() - started) * 1000
-                lag = oldest_unsent(session)
-        except sa.exc.SQLAlchemyError as exc:
-            log.warning("health: no database (%s)", type(exc).__name__)
+        if self._probe is None or self._probe.dead:
+            self._probe = eventlet.spawn(_ask_database, provider.database.session)
+        # A database that is stopped, not closed, answers nothing at all; its own statement timeout then never fires.
+        # The probe waits on, alone: while it does, nobody asks again.
+        found = None
+        with eventlet.Timeout(CHECK_WITHIN, False):
+            found = self._probe.wait()
+        if found is None:
+            log.warning("health: no database")
             return {"postgresql:responseTime": [_component("datastore", "fail")]}
-        metrics.OUTBOX_LAG.labels(self.container.service_name).set(lag)
+        response_ms, lag = found
         return {
             "postgresql:responseTime": [
                 _component("datastore", "pass", observedValue=round(response_ms, 1), observedUnit="ms")
@@ -158,6 +167,17 @@ class Operations(DependencyProvider):
                 )
             ],
         }
+
+
+def _ask_database(sessions: Callable[[], Session]) -> tuple[float, float] | None:
+    """Return the time of an answer in ms and the outbox's lag in seconds; None if there was none."""
+    started = time.perf_counter()
+    try:
+        with sessions() as session:
+            session.execute(sa.text("select 1"))
+            return (time.perf_counter() - started) * 1000, oldest_unsent(session)
+    except sa.exc.SQLAlchemyError:
+        return None
 
 
 def _component(kind: str, status: str, **values: Any) -> dict[str, Any]:

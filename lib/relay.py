@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -108,6 +108,20 @@ def oldest_unsent(session: Session) -> float:
     return 0.0 if created is None else max(0.0, (utc_now() - created).total_seconds())
 
 
+def measure_lag(sessions: Callable[[], Session], service: str) -> None:
+    """Keep the gauge of the oldest unsent event."""
+    with sessions() as session:
+        metrics.OUTBOX_LAG.labels(service).set(oldest_unsent(session))
+
+
+def resend(sessions: Callable[[], Session], since: datetime) -> int:
+    """Mark the events that were sent at or after `since` as not sent, and return how many; a relay does the rest."""
+    with sessions() as session:
+        result = session.execute(sa.update(_OUTBOX).where(_OUTBOX.c.sent_at >= since).values(sent_at=None))
+        session.commit()
+        return int(result.rowcount)  # type: ignore[attr-defined]  # a CursorResult, as of every UPDATE
+
+
 def purge(sessions: Callable[[], Session]) -> int:
     """Delete what nobody needs any more: events sent a week ago, inbox rows far older than any redelivery."""
     deleted = 0
@@ -157,6 +171,7 @@ class Relay(Extension):
             self._wake.clear()
             more = 0
             try:
+                measure_lag(self._sessions, service)
                 more = send_batch(self._sessions, self.broker.link, service)
                 if time.monotonic() >= purge_at:
                     purge_at = time.monotonic() + PURGE_EVERY

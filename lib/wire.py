@@ -42,7 +42,8 @@ def connect(uri: str, *, name: str, heartbeat: float, **options: Any) -> amqp.Co
         userid=parts.username or "guest",
         password=parts.password or "guest",
         virtual_host=parts.path or "/",
-        ssl=parts.scheme == "amqps",
+        # With the name the certificate is checked against, not only its chain.
+        ssl={"server_hostname": parts.hostname} if parts.scheme == "amqps" else False,
         heartbeat=heartbeat,
         connect_timeout=CONNECT_TIMEOUT,
         client_properties={"connection_name": name},

@@ -81,6 +81,9 @@ def tests(arguments: Sequence[str]) -> int:
         programs.ensure()
     environ = environment.scrub(os.environ, environment.names_in(PROJECT / "config.yaml"))
     command = [str(python), "-m", "benchmarks"] if kind == "bench" else [str(python), "-m", "pytest"]
+    if kind == "test" and not rest:
+        # The whole suite also has to reach every branch of the rules and the use cases (setup.cfg, coverage:report).
+        command.append("--cov")
     _become([*command, *rest], environment.direct(environ))
 
 

@@ -140,8 +140,6 @@ def welcome(wanted: list[Listener], environ: Mapping[str, str], how: str, second
         rows.append(("PostgreSQL", f"{shown}   likewise users, payments"))
     if environ.get("REDIS_URL"):
         rows.append(("Redis", _without_password(environ["REDIS_URL"])))
-    if not environ.get("SMTP_URL"):
-        rows.append(("Mails", ".local/mail/   `make mail` shows the newest"))
     rows.append(("RPC", "`make shell` in another terminal"))
     rows.append(("Logs", ".local/log/"))
     table = "\n".join(f"  {name:<13}{value}" for name, value in rows)

@@ -47,7 +47,8 @@ NEW_USER = NewUser()
 def create_user(data: dict[str, str]) -> Response:
     """Add a user
 
-    The owner of the address claims the account by mail. Open to everybody only where invitations are open.
+    The account is an invitation until the owner of the address claims it. Open to everybody only where invitations
+    are open.
     """
     user = services().users_svc.create_user(**data, request_key=_request_key(data))
     return created(user, f"/api/v1/users/{user['id']}")

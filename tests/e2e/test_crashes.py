@@ -18,6 +18,8 @@ from tests.support import databases
 from tests.support.stack import Stack
 from tests.support.waiting import eventually, stays
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.mark.parametrize("point", ["relay.before_publish", "relay.after_publish"])
 def test_killed_between_commit_and_publish_the_event_arrives_and_its_effect_once(
@@ -148,7 +150,8 @@ def test_a_restarted_broker_needs_no_hands(stack: Stack, infrastructure: Infrast
         assert down.headers["Retry-After"]
     finally:
         infrastructure.rabbitmq.start()
-    eventually(lambda: client.get("/users/profile").status_code == 200, within=15)
+    eventually(lambda: requests.get(f"{stack.url}/health", timeout=5).status_code == 200, within=15)
+    assert client.get("/users/profile").status_code == 200
     assert client.pay().status_code == 201
 
 

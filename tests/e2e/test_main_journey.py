@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import requests
 import sqlalchemy as sa
 
+from lib.ids import rfc3339, utc_now
+from lib.wire import connect
 from tests.e2e.client import PASSWORD, Client, unique_email
+from tests.support import databases
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 
@@ -169,10 +175,56 @@ def test_nobody_sees_anothers_payment(client: Client, stack: Stack) -> None:
 
 
 def test_payments_know_the_customer_before_the_event_arrives(stack: Stack, database: Any) -> None:
-    """The payment follows the registration at once; whichever comes first, there is one customer."""
+    """The event is held back: its queue is not bound while the account registers and pays."""
+    binding = {
+        "queue": "evt-auth_svc-user.registered--payments_svc.on_user_registered",
+        "exchange": "auth_svc.events",
+        "routing_key": "user.registered",
+    }
+    with connect(stack.environment["AMQP_URI"], name="test", heartbeat=10) as connection:
+        channel = connection.channel()
+        channel.queue_unbind(**binding)
+        try:
+            client = Client(stack.url).register()
+            sent = "select 1 from outbox where envelope->>'subject' = :id and sent_at is not null"
+            eventually(lambda: rows(database, "auth", sent, id=client.user_id))
+            customers = "select 1 from customers where id = :id"
+            assert rows(database, "payments", customers, id=client.user_id) == []
+            assert client.pay().status_code == 201
+            assert len(rows(database, "payments", customers, id=client.user_id)) == 1
+        finally:
+            channel.queue_bind(**binding)
+
+
+def test_events_can_be_sent_again_after_a_broker_has_lost_its_data(stack: Stack, database: Any) -> None:
     client = Client(stack.url).register()
-    assert client.pay().status_code == 201
-    assert len(rows(database, "payments", "select 1 from customers where id = :id", id=client.user_id)) == 1
+    eventually(lambda: rows(database, "users", "select 1 from profiles where id = :id", id=client.user_id))
+    began = rfc3339(utc_now() - timedelta(hours=1))
+    with database("users") as connection:
+        for table in ("profiles", "inbox"):
+            column = "id" if table == "profiles" else "event_id"
+            value = (
+                client.user_id
+                if table == "profiles"
+                else rows(
+                    database,
+                    "auth",
+                    "select event_id from outbox where type = 'user.registered' and envelope->>'subject' = :id",
+                    id=client.user_id,
+                )[0][0]
+            )
+            connection.execute(sa.text(f"delete from {table} where {column} = :value"), {"value": value})
+    assert requests.get(f"{stack.url}/users/{client.user_id}", timeout=5).status_code == 404
+    again = subprocess.run(
+        [sys.executable, "-m", "lib.cli", "auth_svc", "resend-events", "--since", began],
+        cwd=databases.ROOT,
+        env=stack.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 0, again.stderr
+    eventually(lambda: requests.get(f"{stack.url}/users/{client.user_id}", timeout=5).status_code == 200)
 
 
 def test_the_aliases_are_the_same_routes(client: Client, stack: Stack) -> None:

@@ -32,7 +32,7 @@ class UsersService:
 
     @rpc(allow=anyone, idempotent="request_key")
     def create_user(self, email: str, name: str, request_key: str | None = None) -> dict[str, Any]:
-        """Add a user: an account that its owner claims by mail, and its profile.
+        """Add a user: an invited account, for its owner to claim, and its profile.
 
         :param email: the owner's address
         :param name: the name to show, 1 to 100 characters

@@ -22,6 +22,7 @@ from tests.support.waiting import eventually
 
 Call = Callable[..., Any]
 SECOND = f"{PROBE}#2"
+pytestmark = pytest.mark.faults
 
 
 def load(call: Call, prefix: str, calls: int, seconds: float) -> dict[str, str]:

@@ -20,6 +20,8 @@ class Settled:
     def __init__(self):
         self.acknowledged, self.requeued, self.providers = [], [], []
 
+    consuming = True
+
     def ack_message(self, message):
         self.acknowledged.append(message)
 
@@ -152,14 +154,23 @@ def test_the_error_that_goes_into_the_broker_is_short_and_without_secrets(handle
 
 
 @pytest.mark.parametrize("outcome", ["away", "nack", "silence"])
-def test_an_event_whose_copy_is_not_safe_stays_where_it_is_after_a_pause(clock, outcome):
+def test_an_event_whose_copy_is_not_safe_goes_back_when_it_cannot_stay_in_our_hands(clock, outcome):
     handler = made(outcome)
     handler.setup()
+    handler.queue_consumer.consuming = False
     event = received()
     fail(handler, event)
     assert handler.queue_consumer.acknowledged == []
     assert handler.queue_consumer.requeued == [event]
-    assert clock.slept == [1]
+
+
+def test_while_the_broker_takes_nothing_an_event_stays_in_our_hands():
+    handler = made("away", "silence", "away", "away", "away", "away", "away", "ack")
+    handler.setup()
+    event = received()
+    fail(handler, event)
+    assert handler.queue_consumer.requeued == []
+    assert handler.queue_consumer.acknowledged == [event]
 
 
 def test_what_cannot_be_read_is_parked_at_once(handler):

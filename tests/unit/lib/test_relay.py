@@ -218,6 +218,7 @@ def running(monkeypatch):
             return result
 
         monkeypatch.setattr(relay, "send_batch", send_batch)
+        monkeypatch.setattr(relay, "measure_lag", lambda sessions, service: None)
         made = relay.Relay()
         made.container, made.broker = Container(), Broker()
         made.begin(lambda: None)

@@ -192,3 +192,57 @@ def test_flushing_a_connection_that_collects_nothing_is_harmless():
     wire.flush(Connection)
     Connection._transport = None
     wire.flush(Connection)
+
+
+# --- connecting -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """``opened(uri)`` → what py-amqp is asked for."""
+
+    class Opened:
+        def __init__(self, **options):
+            self.options = options
+            self.transport = transport()
+            self.transport.sock.settimeout = lambda seconds: self.options.update(io_timeout=seconds)
+
+        def connect(self): ...
+
+    monkeypatch.setattr(wire.amqp, "Connection", Opened)
+    return lambda uri: wire.connect(uri, name="some name", heartbeat=7).options
+
+
+@pytest.mark.parametrize(
+    ("uri", "host", "user", "password", "vhost"),
+    [
+        ("amqp://u:p@h:5673/v", "h:5673", "u", "p", "v"),
+        ("amqp://u:p@h", "h:5672", "u", "p", "/"),
+        ("amqp://u:p@h/", "h:5672", "u", "p", "/"),
+        ("amqp://u:p@h/%2F", "h:5672", "u", "p", "/"),
+        ("amqp://u:p%40ss%2F@h//v", "h:5672", "u", "p@ss/", "/v"),
+        ("pyamqp://h", "h:5672", "guest", "guest", "/"),
+        ("amqps://u:p@h/v", "h:5671", "u", "p", "v"),
+    ],
+)
+def test_a_uri_says_where_and_as_whom(opened, uri, host, user, password, vhost):
+    options = opened(uri)
+    assert (options["host"], options["userid"], options["password"], options["virtual_host"]) == (
+        host,
+        user,
+        password,
+        vhost,
+    )
+    assert bool(options["ssl"]) is uri.startswith("amqps")
+
+
+def test_every_wait_is_bounded_and_the_connection_has_a_name(opened):
+    options = opened("amqp://h/")
+    assert options["connect_timeout"] == wire.CONNECT_TIMEOUT
+    assert options["io_timeout"] == wire.IO_TIMEOUT
+    assert options["heartbeat"] == 7
+    assert options["client_properties"] == {"connection_name": "some name"}
+
+
+def test_an_encrypted_connection_knows_whom_it_talks_to(opened):
+    assert opened("amqps://broker.example/")["ssl"]["server_hostname"] == "broker.example"
