@@ -42,15 +42,18 @@ class Container(ServiceContainer):
         context_data: dict[str, Any] | None = None,
         handle_result: Callable[..., Any] | None = None,
         call: CallContext | None = None,
+        repeatable: bool = False,
     ) -> WorkerContext:
         """As the stock method.
 
         :param call: what the worker runs in; an entrypoint that knows none (a timer) gets a fresh system context
+        :param repeatable: the method may run a second time, so one that loses a race in the database is run once more
         """
         if self._being_killed:
             raise ContainerBeingKilled()
         worker_ctx = WorkerContext(self, self.service_cls(), entrypoint, args, kwargs, data=context_data)
         worker_ctx.call = call
+        worker_ctx.repeatable = repeatable
         if getcurrent() in self._message_threads:
             # This greenlet has a place in the pool already, taken for just this message.
             self._run_worker(worker_ctx, handle_result)
@@ -96,10 +99,10 @@ class Container(ServiceContainer):
             try:
                 result = method(*worker_ctx.args, **worker_ctx.kwargs)
             except DBAPIError as exc:
-                if sqlstate(exc) not in RETRIED:
+                if sqlstate(exc) not in RETRIED or not worker_ctx.repeatable:
                     raise
-                # The loser of a deadlock or a serialization race: its transaction has left nothing behind. A method
-                # with several transactions must be able to begin anew, which a killed worker demands of it as well.
+                # The loser of a deadlock or a serialization race: its transaction has left nothing behind, and what
+                # the method did before may be done again, as it says of itself.
                 log.info("%s lost a race for rows; once more", method_name)
                 result = method(*worker_ctx.args, **worker_ctx.kwargs)
         except Exception:

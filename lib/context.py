@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lib.errors import Forbidden, Unauthenticated
@@ -137,7 +137,3 @@ def using(context: CallContext) -> Iterator[CallContext]:
         yield context
     finally:
         _current.reset(token)
-
-
-def with_actor(context: CallContext, actor: Actor) -> CallContext:
-    return replace(context, actor=actor)

@@ -11,10 +11,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import psycopg2
 import sqlalchemy as sa
 from eventlet import patcher
+from eventlet.hubs import trampoline
 from nameko_sqlalchemy.database import DB_URIS_KEY
 from nameko_sqlalchemy.database import Database as NamekoDatabase
+from psycopg2 import extensions
 from sqlalchemy.orm import Session, sessionmaker
 
 CONNECT_TIMEOUT = 3
@@ -77,6 +80,36 @@ def _refuse_dead(connection: Any, _record: Any, _proxy: Any) -> None:
         raise sa.exc.InvalidatePoolError("the server has closed this connection")
 
 
+def _wait(connection: Any) -> None:
+    """Wait for psycopg2 as Eventlet does, but not for ever: the time limits of a server that hangs do not fire."""
+    while True:
+        state = connection.poll()
+        if state == extensions.POLL_OK:
+            return
+        try:
+            trampoline(
+                connection.fileno(),
+                read=state == extensions.POLL_READ,
+                write=state == extensions.POLL_WRITE,
+                timeout=_longest_wait,
+                timeout_exc=TimeoutError,
+            )
+        except TimeoutError as exc:
+            # psycopg2 closes the connection for it, so nobody gets it from the pool again.
+            raise psycopg2.OperationalError("the server does not answer") from exc
+
+
+_longest_wait = 600.0
+
+
+def bound_waits(seconds: float) -> None:
+    """Have no greenlet of this process wait for PostgreSQL longer than that."""
+    global _longest_wait  # noqa: PLW0603
+    _longest_wait = seconds
+    if patcher.is_monkey_patched("psycopg"):
+        extensions.set_wait_callback(_wait)
+
+
 def make_sessions(engine: sa.Engine) -> sessionmaker[Session]:
     """Return a factory of sessions whose objects stay readable after commit."""
     return sessionmaker(engine, expire_on_commit=False)
@@ -101,6 +134,7 @@ class Database(NamekoDatabase):
     def setup(self) -> None:
         config = self.container.config
         self.db_uri = config[DB_URIS_KEY][f"{self.container.service_name}:{Base.__name__}"]
+        bound_waits(float(config["DB_STATEMENT_TIMEOUT"]) + 1)
         self.engine = make_engine(
             self.db_uri,
             statement_timeout=float(config["DB_STATEMENT_TIMEOUT"]),

@@ -72,6 +72,7 @@ class EventHandler(NamekoEventHandler):
                 context_data=call.headers(),
                 handle_result=partial(self.handle_result, message),
                 call=call,
+                repeatable=True,
             )
         except ContainerBeingKilled:
             self.queue_consumer.requeue_message(message)

@@ -85,13 +85,6 @@ def grant(uri: str, app_role: str, protected: set[str]) -> None:
             connection.execute(sa.text(f"GRANT {rights} ON {table} TO {role}"))
 
 
-def at_head(service: str, connection: sa.Connection) -> bool:
-    """True if the database has every migration that this code has."""
-    scripts = ScriptDirectory.from_config(settings(service, ""))
-    found = connection.execute(sa.text("select version_num from alembic_version")).scalars().all()
-    return set(found) == set(scripts.get_heads())
-
-
 @contextmanager
 def owner(uri: str) -> Iterator[sa.Connection]:
     """Give a connection of the owner role, in one transaction."""

@@ -20,11 +20,12 @@ from eventlet.event import Event
 from kombu import Connection
 from kombu.exceptions import DecodeError, OperationalError
 from nameko.constants import AMQP_SSL_CONFIG_KEY, HEARTBEAT_CONFIG_KEY, LOGIN_METHOD_CONFIG_KEY
-from nameko.exceptions import ConfigurationError
 from nameko.extensions import ProviderCollector
 from nameko.messaging import QueueConsumer as NamekoQueueConsumer
+from nameko.messaging import QueueConsumerStopped
 
 from lib import wire
+from lib.topology import TopologyMismatch
 from lib.wire import CONNECT_TIMEOUT, process_name
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,6 @@ log = logging.getLogger(__name__)
 #: bytes; the gateway takes 1 MiB, and JSON may grow when it is encoded anew
 LARGEST_BODY = 4 * 1024 * 1024
 TICK = 0.2
-
-
-class TopologyMismatch(ConfigurationError):
-    """A queue stands in the broker with other arguments than this version declares."""
 
 
 class QueueConsumer(NamekoQueueConsumer):
@@ -75,7 +72,8 @@ class QueueConsumer(NamekoQueueConsumer):
     def establish_connection(self) -> Any:
         """Connect, or fail at once: `run` decides when to try again (kombu's back-off grows to 30 s)."""
         with self.create_connection() as connection:
-            connection.connect()
+            # Not `connect`: that one pauses two seconds and tries a second time.
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
             wire.tune(connection.connection)
             yield connection
 
@@ -92,6 +90,15 @@ class QueueConsumer(NamekoQueueConsumer):
                 self._lost()
                 sleep(random.uniform(0.2, 1.0))  # noqa: S311  (not for secrets)
         self._on_line = False
+
+    def stop(self) -> None:
+        if not self._consumers_ready.ready():
+            # Stock Nameko throws an exception into the greenlet, which counts as the container's failure.
+            self.should_stop = True
+            self._consumers_ready.send_exception(QueueConsumerStopped())
+        self.wait_for_providers()
+        if self._gt is not None:
+            self._gt.wait()
 
     def _lost(self) -> None:
         """The connection is gone: the broker has everything back that was not settled."""

@@ -168,10 +168,10 @@ class Rpc(NamekoRpc):
     """``@rpc(allow=owner("user_id"), idempotent=True)``
 
     :param allow: who may call it (`lib.access`); the default lets nobody in who comes with a token
-    :param idempotent: what may run again when the broker hands a request out twice (the first worker was killed
-        after its commit and before its reply, or a drain ended early): True for methods whose second run changes
-        nothing and gives the same answer; the name of an argument for methods that keep that promise when it is
-        given (a request key). Otherwise the second delivery is answered `outcome_unknown`.
+    :param idempotent: what may run again when it lost a deadlock, or when the broker hands a request out twice (the
+        first worker was killed after its commit and before its reply, or a drain ended early): True for methods whose
+        second run changes nothing and gives the same answer; the name of an argument for methods that keep that
+        promise when it is given (a request key). Otherwise the second delivery is answered `outcome_unknown`.
     :param sensitive_arguments: names of arguments that no log may show
     """
 
@@ -224,6 +224,7 @@ class Rpc(NamekoRpc):
                 context_data=call.headers(),
                 handle_result=partial(self.handle_result, message),
                 call=call,
+                repeatable=self._may_run_again(arguments),
             )
         except ContainerBeingKilled:
             self.rpc_consumer.requeue_message(message)

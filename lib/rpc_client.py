@@ -148,6 +148,7 @@ class RpcClient:
             for name, value in context.headers(timeout=timeout, as_system=as_system).items()
         }
         call = self._pending[correlation_id] = PendingCall(self, correlation_id, service, timeout)
+        reply_to = self._reply_to
         try:
             self._link.publish(
                 exchange=self._exchange,
@@ -158,7 +159,7 @@ class RpcClient:
                 properties={
                     "content_type": content_type,
                     "content_encoding": encoding,
-                    "reply_to": self._reply_to,
+                    "reply_to": reply_to,
                     "correlation_id": correlation_id,
                     "delivery_mode": TRANSIENT,
                     "expiration": str(max(1, int(timeout * 1000))),
@@ -168,6 +169,9 @@ class RpcClient:
         except BaseException:
             self.forget(correlation_id)
             raise
+        if reply_to != self._reply_to and self.forget(correlation_id):
+            # Sent over a new connection, with the queue of the old one: the answer would find nobody.
+            raise CallInterrupted("the connection to the broker was lost; it may have happened", retry_after=1)
         return call
 
     def forget(self, correlation_id: str) -> bool:

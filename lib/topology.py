@@ -27,11 +27,16 @@ import amqp
 from nameko.constants import AMQP_URI_CONFIG_KEY
 from nameko.containers import get_service_name
 from nameko.events import SERVICE_POOL, EventHandler
+from nameko.exceptions import ConfigurationError
 from nameko.extensions import ENTRYPOINT_EXTENSIONS_ATTR
 from nameko.rpc import RPC_QUEUE_TEMPLATE, get_rpc_exchange
 
 from lib.config import delays
 from lib.wire import connect
+
+
+class TopologyMismatch(ConfigurationError):
+    """A queue stands in the broker with other arguments than this version declares."""
 
 
 @dataclass(frozen=True)
