@@ -66,7 +66,8 @@ class ProbeService:
 
     @rpc(allow=anyone)
     def write(self, name, seconds=0):
-        """Sleep, then write an effect."""
+        """Say that it has begun, sleep, then write an effect."""
+        self._write(f"begun {name}")
         time.sleep(seconds)
         self._write(name)
         return name

@@ -44,7 +44,7 @@ def test_sigterm_in_the_middle_of_calls_finishes_each_once(probe: Probe, call: C
     call().probe_svc.echo(1)
     with ThreadPoolExecutor(1) as pool:
         outcomes = pool.submit(load, call, "drained", 12, 1.0)
-        time.sleep(0.5)  # In the middle of the calls' own second.
+        eventually(lambda: len(probe.effects("begun drained-%")) == 12)
         probe.stack.terminate(PROBE)
         assert probe.stack.wait_end(PROBE, within=20) == 0
         results = outcomes.result()
@@ -74,9 +74,10 @@ def test_a_second_sigterm_changes_nothing(probe: Probe, call: Call) -> None:
     call().probe_svc.echo(1)
     with ThreadPoolExecutor(1) as pool:
         outcomes = pool.submit(load, call, "twice", 4, 1.0)
-        time.sleep(0.3)
+        eventually(lambda: len(probe.effects("begun twice-%")) == 4)
+        before = probe.stack.log(PROBE).count("draining")
         probe.stack.terminate(PROBE)
-        time.sleep(0.2)
+        eventually(lambda: probe.stack.log(PROBE).count("draining") > before)
         probe.stack.terminate(PROBE)
         assert probe.stack.wait_end(PROBE, within=20) == 0
         assert set(outcomes.result().values()) == {"ok"}
@@ -100,7 +101,7 @@ def test_work_that_does_not_end_is_cut_off_at_the_cap(idle_probe: Probe, call: C
     call().probe_svc.echo(1)
     with ThreadPoolExecutor(1) as pool:
         outcomes = pool.submit(load, call, "endless", 1, 12.0)
-        time.sleep(0.7)
+        eventually(lambda: idle_probe.effects("begun endless-%"))
         started = time.monotonic()
         idle_probe.stack.terminate(PROBE)
         assert idle_probe.stack.wait_end(PROBE, within=20) == 1
