@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import amqp
-from nameko.constants import AMQP_URI_CONFIG_KEY, HEARTBEAT_CONFIG_KEY
+from nameko.constants import AMQP_SSL_CONFIG_KEY, AMQP_URI_CONFIG_KEY, HEARTBEAT_CONFIG_KEY
 from nameko.extensions import SharedExtension
 
 from lib import topology
@@ -31,6 +31,7 @@ class Broker(SharedExtension):
                 config[AMQP_URI_CONFIG_KEY],
                 name=process_name(self.container.service_name),
                 heartbeat=config.get(HEARTBEAT_CONFIG_KEY, 10),
+                ssl=config.get(AMQP_SSL_CONFIG_KEY),
             )
             self._link.add(self)
         return self._link

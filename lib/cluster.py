@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nameko.constants import AMQP_URI_CONFIG_KEY, HEARTBEAT_CONFIG_KEY
+from nameko.constants import AMQP_SSL_CONFIG_KEY, AMQP_URI_CONFIG_KEY, HEARTBEAT_CONFIG_KEY
 from nameko.standalone.rpc import ClusterRpcProxy
 
 from lib.context import CallContext
@@ -61,7 +61,10 @@ class Cluster(ClusterRpcProxy):
     ) -> None:
         self._timeout = timeout
         self._link = Link(
-            config[AMQP_URI_CONFIG_KEY], name=process_name(name), heartbeat=config.get(HEARTBEAT_CONFIG_KEY, 10)
+            config[AMQP_URI_CONFIG_KEY],
+            name=process_name(name),
+            heartbeat=config.get(HEARTBEAT_CONFIG_KEY, 10),
+            ssl=config.get(AMQP_SSL_CONFIG_KEY),
         )
         self._client = RpcClient(config, self._link, name=name, services=services)
         self._proxy = ClusterView(self._client, None, timeout)

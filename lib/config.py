@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,15 +38,20 @@ def _fill(text: str, environ: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(value_of, text)
 
 
-def read_secret_files(environ: MutableMapping[str, str]) -> None:
-    """Set NAME from the file that NAME_FILE names, as container platforms hand over secrets."""
-    for name in [each for each in environ if each.endswith("_FILE")]:
-        target = name.removesuffix("_FILE")
-        if target and target not in environ and re.search(r"(KEY|SECRET|TOKEN|URL|URI|PASSWORD)S?$", target):
+def read_secret_files(environ: MutableMapping[str, str], names: Iterable[str]) -> None:
+    """Set NAME from the file that NAME_FILE names, as container platforms hand over secrets.
+
+    :param names: whose files are read; the platform's own ``…_FILE`` variables are none of our business
+    """
+    for target in names:
+        name = f"{target}_FILE"
+        if name in environ and target not in environ:
             try:
                 environ[target] = Path(environ[name]).read_text(encoding="utf-8").strip()
             except OSError as exc:
                 raise ConfigError(f"{name}: cannot read {environ[name]}: {exc.strerror}") from exc
+            except UnicodeDecodeError as exc:
+                raise ConfigError(f"{name}: {environ[name]} is not UTF-8 text") from exc
 
 
 def load(
@@ -57,7 +62,13 @@ def load(
     :param environ: the environment; a parameter, so that no test patches `os.environ`
     """
     environment = os.environ if environ is None else environ
-    read_secret_files(environment)
+    try:
+        document = Path(path).read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigError(f"{path}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path}: not UTF-8 text") from exc
+    read_secret_files(environment, {name for name, _ in PLACEHOLDER.findall(document)})
 
     class Loader(yaml.SafeLoader):
         """A loader of our own, so that nobody else's YAML changes its meaning."""
@@ -72,10 +83,7 @@ def load(
     Loader.add_constructor("!raw_env_var", raw)
     Loader.add_implicit_resolver("!env_var", re.compile(r".*\$\{.*\}.*"), None)
     try:
-        with open(path, encoding="utf-8") as file:
-            config = yaml.load(file, Loader)  # noqa: S506  (Loader is a SafeLoader)
-    except OSError as exc:
-        raise ConfigError(f"{path}: {exc.strerror}") from exc
+        config = yaml.load(document, Loader)  # noqa: S506  (Loader is a SafeLoader)
     except (yaml.YAMLError, ValueError) as exc:
         raise ConfigError(f"{path}: {' '.join(str(exc).split())}") from exc
     if not isinstance(config, dict):

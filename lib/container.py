@@ -90,12 +90,12 @@ class Container(ServiceContainer):
         call = getattr(worker_ctx, "call", None) or CallContext(correlation_id=context.new_correlation_id())
         context.enter(call)
         started = time.perf_counter()
-        self._inject_dependencies(worker_ctx)
-        self._worker_setup(worker_ctx)
         method_name = worker_ctx.entrypoint.method_name
         method = getattr(worker_ctx.service, method_name)
         result = exc_info = None
         try:
+            self._inject_dependencies(worker_ctx)
+            self._worker_setup(worker_ctx)
             try:
                 result = method(*worker_ctx.args, **worker_ctx.kwargs)
             except DBAPIError as exc:
@@ -107,12 +107,18 @@ class Container(ServiceContainer):
                 result = method(*worker_ctx.args, **worker_ctx.kwargs)
         except Exception:
             exc_info = sys.exc_info()
+        seconds = time.perf_counter() - started
         if handle_result is not None:
             result, exc_info = handle_result(worker_ctx, result, exc_info)
-        self._tell(worker_ctx, exc_info, time.perf_counter() - started)
-        self._worker_result(worker_ctx, result, exc_info)
-        del exc_info  # Breaks the cycle with this frame.
-        self._worker_teardown(worker_ctx)
+        self._tell(worker_ctx, exc_info, seconds)
+        try:
+            self._worker_result(worker_ctx, result, exc_info)
+            self._worker_teardown(worker_ctx)
+        except Exception:
+            # The message is settled and its caller answered: nobody may hear of it twice.
+            log.exception("a dependency failed after %s", method_name)
+        finally:
+            del exc_info  # Breaks the cycle with this frame.
 
     def _tell(self, worker_ctx: Any, exc_info: Any, seconds: float) -> None:
         error = exc_info[1] if exc_info else None

@@ -15,6 +15,7 @@ import psycopg2
 import sqlalchemy as sa
 from eventlet import patcher
 from eventlet.hubs import trampoline
+from nameko.exceptions import ConfigurationError
 from nameko_sqlalchemy.database import DB_URIS_KEY
 from nameko_sqlalchemy.database import Database as NamekoDatabase
 from psycopg2 import extensions
@@ -133,7 +134,10 @@ class Database(NamekoDatabase):
 
     def setup(self) -> None:
         config = self.container.config
-        self.db_uri = config[DB_URIS_KEY][f"{self.container.service_name}:{Base.__name__}"]
+        key = f"{self.container.service_name}:{Base.__name__}"
+        if key not in config[DB_URIS_KEY]:
+            raise ConfigurationError(f"{DB_URIS_KEY}: no entry for {key}")
+        self.db_uri = config[DB_URIS_KEY][key]
         bound_waits(float(config["DB_STATEMENT_TIMEOUT"]) + 1)
         self.engine = make_engine(
             self.db_uri,

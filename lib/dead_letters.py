@@ -8,7 +8,7 @@ from typing import Any
 
 import amqp
 from kombu import serialization
-from nameko.constants import AMQP_URI_CONFIG_KEY
+from nameko.constants import AMQP_SSL_CONFIG_KEY, AMQP_URI_CONFIG_KEY
 
 from lib import topology
 from lib.events import ATTEMPT, ERROR, ERROR_TYPE, FAILED_AT, QUEUE
@@ -19,7 +19,11 @@ from lib.wire import connect
 @contextmanager
 def _channel(config: Mapping[str, Any], service: str) -> Iterator[amqp.Channel]:
     with connect(
-        config[AMQP_URI_CONFIG_KEY], name=f"{service} dead letters", heartbeat=10, confirm_publish=True
+        config[AMQP_URI_CONFIG_KEY],
+        name=f"{service} dead letters",
+        heartbeat=10,
+        ssl=config.get(AMQP_SSL_CONFIG_KEY),
+        confirm_publish=True,
     ) as connection:
         yield connection.channel()
 

@@ -2,6 +2,11 @@
 
 ``FAULT_POINT=relay.before_publish`` makes the process send itself SIGKILL the first time it gets there,
 ``FAULT_POINT=relay.before_publish:3`` the third time. Nothing is armed without the variable, and production refuses it.
+The places of `lib`; services have their own:
+
+- ``relay.before_publish``: committed, not published
+- ``relay.after_publish``: published and confirmed, not marked as sent
+- ``rpc.before_reply``: a method has returned, its caller does not know yet; ``rpc.before_reply.pay`` means one method
 """
 
 from __future__ import annotations
@@ -12,18 +17,14 @@ import signal
 _armed, _, _times = os.environ.get("FAULT_POINT", "").partition(":")
 _left = int(_times or 1)
 
-#: every place, with what has happened when the process gets there
-POINTS = {
-    "relay.before_publish": "committed, not published",
-    "relay.after_publish": "published and confirmed, not marked as sent",
-    "rpc.before_reply": "the method has returned, the caller does not know yet",
-}
 
+def reach(point: str, detail: str = "") -> None:
+    """Die here if the environment says so.
 
-def reach(point: str) -> None:
-    """Die here if the environment says so. `point` is one of `POINTS`, or a service's own name for a place."""
+    :param detail: which of several at this point; ``point.detail`` names it alone
+    """
     global _left  # noqa: PLW0603  (one process, one fault)
-    if point != _armed:
+    if not _armed or _armed not in (point, f"{point}.{detail}"):
         return
     _left -= 1
     if _left <= 0:

@@ -93,10 +93,12 @@ class Link:
     :param uri: of the broker
     :param name: for the management UI and the log
     :param heartbeat: seconds; a silent peer is given up after twice that
+    :param ssl: as for `wire.connect`
     """
 
-    def __init__(self, uri: str, *, name: str, heartbeat: float = 10) -> None:
+    def __init__(self, uri: str, *, name: str, heartbeat: float = 10, ssl: Any = None) -> None:
         self._uri = uri
+        self._ssl = ssl
         self.name = name
         self._heartbeat = heartbeat
         self._listeners: list[Listener] = []
@@ -234,6 +236,7 @@ class Link:
                     self._uri,
                     name=self.name,
                     heartbeat=self._heartbeat,
+                    ssl=self._ssl,
                     on_blocked=self._on_blocked,
                     on_unblocked=self._on_unblocked,
                 )
@@ -253,7 +256,9 @@ class Link:
                 if not self._stopping:
                     log.warning("%s: connection lost (%s: %s)", self.name, type(exc).__name__, exc)
             except Exception:
-                log.exception("%s: reader failed; reconnecting", self.name)
+                # An encrypted connection that we have closed ourselves says ValueError.
+                if not self._stopping:
+                    log.exception("%s: reader failed; reconnecting", self.name)
             finally:
                 self._close()
 
@@ -268,6 +273,7 @@ class Link:
         confirming.events["basic_nack"].add(self._on_nack)
         for listener in self._listeners:
             listener.link_up(connection)
+        wire.hurry(connection)
         with self._write_lock:
             self._plain, self._confirming = plain, confirming
             self._next_tag, self._blocked = 0, False

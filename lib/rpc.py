@@ -101,7 +101,7 @@ class RpcConsumer(NamekoRpcConsumer):
 
     def handle_result(self, message: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
         """Send the reply and acknowledge the request; raises nothing, or it would take the whole process down."""
-        faultpoint.reach("rpc.before_reply")
+        faultpoint.reach("rpc.before_reply", message.delivery_info["routing_key"].partition(".")[2])
         try:
             result, exc_info = self._reply(message, result, exc_info)
         except Unavailable as exc:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import amqp
-from nameko.constants import AMQP_URI_CONFIG_KEY
+from nameko.constants import AMQP_SSL_CONFIG_KEY, AMQP_URI_CONFIG_KEY
 from nameko.containers import get_service_name
 from nameko.events import SERVICE_POOL, EventHandler
 from nameko.exceptions import ConfigurationError
@@ -170,5 +170,10 @@ def declare(
 def declare_service(service_class: type, config: Mapping[str, Any]) -> list[str]:
     """Declare a service's queues over a connection of its own; for the migration step."""
     service = get_service_name(service_class)
-    with connect(config[AMQP_URI_CONFIG_KEY], name=f"{service} topology", heartbeat=10) as connection:
+    with connect(
+        config[AMQP_URI_CONFIG_KEY],
+        name=f"{service} topology",
+        heartbeat=10,
+        ssl=config.get(AMQP_SSL_CONFIG_KEY),
+    ) as connection:
         return declare(connection.channel(), service, handlers_of(service_class), config)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -23,36 +23,48 @@ from eventlet.semaphore import Semaphore
 from kombu.utils.url import url_to_parts
 
 CONNECT_TIMEOUT = 3.0
+#: for the broker to take what we write
 IO_TIMEOUT = 3.0
+#: for the broker to answer a declaration; a cluster that is starting takes its time for a quorum queue
+ANSWER_TIMEOUT = 10.0
 HEARTBEAT_FRAME = 8
 CHUNK = 16 * 1024
 #: bytes that may wait for a broker that does not read
 BACKLOG = 8 * 1024 * 1024
 
 
-def connect(uri: str, *, name: str, heartbeat: float, **options: Any) -> amqp.Connection:
-    """Open a connection whose every wait is bounded.
+def connect(
+    uri: str, *, name: str, heartbeat: float, ssl: bool | Mapping[str, Any] | None = None, **options: Any
+) -> amqp.Connection:
+    """Open a connection whose every wait is bounded: by `ANSWER_TIMEOUT`, or after `hurry` by `IO_TIMEOUT`.
 
     :param name: shown in the management UI
     :param heartbeat: seconds
+    :param ssl: Nameko's ``AMQP_SSL``: True, or what `ssl` needs (``ca_certs``, ``certfile``, ``keyfile`` …)
     """
     parts = url_to_parts(uri)
+    encrypted = parts.scheme == "amqps" or bool(ssl)
     connection = amqp.Connection(
-        host=f"{parts.hostname or '127.0.0.1'}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}",
+        host=f"{parts.hostname or '127.0.0.1'}:{parts.port or (5671 if encrypted else 5672)}",
         userid=parts.username or "guest",
         password=parts.password or "guest",
         virtual_host=parts.path or "/",
         # With the name the certificate is checked against, not only its chain.
-        ssl={"server_hostname": parts.hostname} if parts.scheme == "amqps" else False,
+        ssl={"server_hostname": parts.hostname, **(ssl if isinstance(ssl, Mapping) else {})} if encrypted else False,
         heartbeat=heartbeat,
         connect_timeout=CONNECT_TIMEOUT,
         client_properties={"connection_name": name},
         **options,
     )
     connection.connect()
-    connection.transport.sock.settimeout(IO_TIMEOUT)
+    connection.transport.sock.settimeout(ANSWER_TIMEOUT)
     tune(connection)
     return connection
+
+
+def hurry(connection: amqp.Connection) -> None:
+    """Wait less from now on: nobody declares any more, and a broker that does not read is to be given up soon."""
+    connection.transport.sock.settimeout(IO_TIMEOUT)
 
 
 def tune(connection: amqp.Connection) -> None:

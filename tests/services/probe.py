@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +18,7 @@ from lib.events import event_handler
 from lib.operations import Operations
 from lib.provide import Provide
 from lib.rpc import rpc
+from lib.service_rpc import ServiceRpc
 from lib.uow import SqlUnitOfWork
 
 metadata = sa.MetaData()
@@ -29,19 +33,27 @@ effects = sa.Table(
 )
 
 
+shelves = sa.Table(
+    "shelves",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("changes", sa.Integer, nullable=False, server_default="0"),
+)
+
+
 class Taken(Conflict):
     code = "taken"
 
 
-def build(config: dict[str, Any], sessions: Any) -> Any:
-    return sessions
+def build(config: dict[str, Any], sessions: Any, **others: Any) -> Any:
+    return SimpleNamespace(sessions=sessions, others=others)
 
 
 class ProbeService:
     """Echoes, fails, sleeps, and writes one row per effect."""
 
     name = "probe_svc"
-    sessions = Provide(build, database=Database())
+    ports = Provide(build, database=Database(), stock=ServiceRpc("stock_svc"), probe=ServiceRpc("probe_svc"))
     operations = Operations()
 
     @rpc(allow=anyone, idempotent=True)
@@ -72,6 +84,41 @@ class ProbeService:
         self._write(name)
         return name
 
+    @rpc(allow=anyone)
+    def sleep(self, seconds):
+        """Wait, without a database."""
+        time.sleep(seconds)
+        return seconds
+
+    @rpc(allow=anyone, idempotent=True)
+    def slow_query(self, seconds):
+        """Have PostgreSQL take its time."""
+        with self.ports.sessions() as session:
+            session.execute(sa.text("select pg_sleep(:seconds)"), {"seconds": seconds})
+        return seconds
+
+    @rpc(allow=anyone, idempotent=True)
+    def change(self, *names, pause=0):
+        """Count a change of each shelf, in this order, in one transaction; returns how often this ran."""
+        self._write(f"change {'-'.join(names)}")
+        with self.ports.sessions() as session:
+            for name in names:
+                session.execute(shelves.update().where(shelves.c.name == name).values(changes=shelves.c.changes + 1))
+                time.sleep(pause)
+            session.commit()
+        return list(names)
+
+    @rpc(allow=anyone, idempotent=True)
+    def shelf(self, name):
+        """Read one row."""
+        with self.ports.sessions() as session:
+            return session.scalar(sa.select(shelves.c.changes).where(shelves.c.name == name))
+
+    @rpc(allow=anyone)
+    def ask(self, service, method, *args):
+        """Call another service (``stock``, ``probe``) and return its answer."""
+        return getattr(self.ports.others[service], method)(*args)
+
     @rpc
     def for_operators(self):
         """Open to the system actor only."""
@@ -93,7 +140,7 @@ class ProbeService:
     @event_handler("source_svc", "thing.failed")
     def on_failed(self, event):
         """Fail as often as the event says."""
-        with self.sessions() as session:
+        with self.ports.sessions() as session:
             name = f"attempt {event['id']}"
             session.execute(effects.insert().values(name=name))
             session.commit()
@@ -102,13 +149,19 @@ class ProbeService:
             raise RuntimeError("told to fail, password=hunter2")
         self._effect("on_failed", event)
 
+    @event_handler("source_svc", "thing.lethal")
+    def on_lethal(self, event):
+        """Take the process down, as a crash in a C library would."""
+        self._write(f"attempt {event['id']}")
+        os.kill(os.getpid(), signal.SIGKILL)
+
     def _effect(self, handler: str, event: dict[str, Any]) -> None:
-        with SqlUnitOfWork(self.sessions) as uow:
+        with SqlUnitOfWork(self.ports.sessions) as uow:
             if uow.first_time(handler, event["id"]):
                 uow.session.execute(effects.insert().values(name=f"{handler} {event['id']}"))
                 uow.commit()
 
     def _write(self, name: str) -> None:
-        with self.sessions() as session:
+        with self.ports.sessions() as session:
             session.execute(effects.insert().values(name=name))
             session.commit()

@@ -151,6 +151,8 @@ def probe(shared_probe: Probe) -> Probe:
 def _clean(probe: Probe) -> None:
     with probe.engine.begin() as connection:
         connection.execute(probe_module.effects.delete())
+        connection.execute(probe_module.shelves.delete())
+        connection.execute(probe_module.shelves.insert(), [{"name": each} for each in "abcd"])
 
 
 def delete_queues(config: dict[str, Any]) -> None:

@@ -149,6 +149,8 @@ class Connection:
         self.deliver: Any = None
         self.collected = False
         self._transport = None
+        self.waits: list[float] = []
+        self.transport = SimpleNamespace(sock=SimpleNamespace(settimeout=self.waits.append))
 
     def channel(self) -> Channel:
         self.channels.append(Channel(self))

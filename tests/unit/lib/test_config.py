@@ -159,33 +159,39 @@ def test_our_loader_leaves_everybody_elses_yaml_alone(written):
 # --- secrets from files ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name", ["SECRET_KEY", "METRICS_TOKEN", "AMQP_URI", "AUTH_DATABASE_URL", "SOME_PASSWORD", "API_KEYS", "A_SECRET"]
-)
-def test_a_secret_is_read_from_the_file_that_its_name_with_file_names(tmp_path, name):
+def test_a_secret_is_read_from_the_file_that_its_name_with_file_names(tmp_path):
     file = tmp_path / "secret"
     file.write_text(" from the file\n", encoding="utf-8")
-    environ = {f"{name}_FILE": str(file)}
-    configuration.read_secret_files(environ)
-    assert environ[name] == "from the file"
+    environ = {"SECRET_KEY_FILE": str(file)}
+    configuration.read_secret_files(environ, ["SECRET_KEY", "METRICS_TOKEN"])
+    assert environ == {"SECRET_KEY_FILE": str(file), "SECRET_KEY": "from the file"}
 
 
 def test_a_value_that_is_given_wins_over_its_file(tmp_path):
     environ = {"SECRET_KEY": "given", "SECRET_KEY_FILE": str(tmp_path / "is not even there")}
-    configuration.read_secret_files(environ)
+    configuration.read_secret_files(environ, ["SECRET_KEY"])
     assert environ["SECRET_KEY"] == "given"
 
 
-@pytest.mark.parametrize("name", ["PID", "LOG", "CONFIG", ""])
-def test_names_that_are_no_secrets_are_not_read_from_files(name):
-    environ = {f"{name}_FILE": "/nowhere"}
-    configuration.read_secret_files(environ)
-    assert environ == {f"{name}_FILE": "/nowhere"}
+def test_files_of_variables_that_the_configuration_does_not_name_are_left_alone():
+    assert real(AWS_WEB_IDENTITY_TOKEN_FILE="/nowhere", PID_FILE="/nowhere")
 
 
 def test_a_secret_file_that_cannot_be_read_is_one_line(tmp_path):
     with pytest.raises(ConfigError, match=r"^SECRET_KEY_FILE: cannot read .*: No such file or directory$"):
-        configuration.read_secret_files({"SECRET_KEY_FILE": str(tmp_path / "nothing")})
+        configuration.read_secret_files({"SECRET_KEY_FILE": str(tmp_path / "nothing")}, ["SECRET_KEY"])
+
+
+def test_a_secret_file_that_is_no_text_is_one_line(tmp_path):
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"^SECRET_KEY_FILE: .* is not UTF-8 text$"):
+        real(SECRET_KEY_FILE=str(tmp_path / "binary"))
+
+
+def test_a_configuration_that_is_no_text_is_one_line(tmp_path):
+    (tmp_path / "config.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"not UTF-8 text$"):
+        configuration.load(tmp_path / "config.yaml", environ={})
 
 
 def test_load_reads_secret_files(tmp_path):

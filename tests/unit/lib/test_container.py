@@ -129,6 +129,40 @@ def test_what_is_counted(container, outcome, code):
     assert list(container._counters) == [("method", code)]
 
 
+class Failing:
+    """A dependency that fails at one moment of a worker's life."""
+
+    attr_name = "failing"
+
+    def __init__(self, when):
+        self.when = when
+
+    def _moment(self, name):
+        if name == self.when:
+            raise RuntimeError(name)
+
+    def get_dependency(self, worker_ctx):
+        self._moment("inject")
+
+    def worker_setup(self, worker_ctx):
+        self._moment("setup")
+
+    def worker_result(self, worker_ctx, result=None, exc_info=None):
+        self._moment("result")
+
+    def worker_teardown(self, worker_ctx):
+        self._moment("teardown")
+
+
+@pytest.mark.parametrize(("when", "fails"), [("inject", True), ("setup", True), ("result", False), ("teardown", False)])
+def test_a_dependency_that_fails_is_told_once_and_only_before_the_answer(container, caplog, when, fails):
+    container.dependencies = {Failing(when)}
+    result, error = run(container)
+    assert (str(error) == when) == fails
+    assert (result is None) == fails
+    assert when in caplog.text, "the log knows"
+
+
 def test_a_dying_container_starts_no_worker(container):
     container._being_killed = True
     with pytest.raises(ContainerBeingKilled):

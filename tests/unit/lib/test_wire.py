@@ -210,7 +210,7 @@ def opened(monkeypatch):
         def connect(self): ...
 
     monkeypatch.setattr(wire.amqp, "Connection", Opened)
-    return lambda uri: wire.connect(uri, name="some name", heartbeat=7).options
+    return lambda uri, **more: wire.connect(uri, name="some name", heartbeat=7, **more).options
 
 
 @pytest.mark.parametrize(
@@ -239,9 +239,14 @@ def test_a_uri_says_where_and_as_whom(opened, uri, host, user, password, vhost):
 def test_every_wait_is_bounded_and_the_connection_has_a_name(opened):
     options = opened("amqp://h/")
     assert options["connect_timeout"] == wire.CONNECT_TIMEOUT
-    assert options["io_timeout"] == wire.IO_TIMEOUT
+    assert options["io_timeout"] == wire.ANSWER_TIMEOUT
     assert options["heartbeat"] == 7
     assert options["client_properties"] == {"connection_name": "some name"}
+
+
+def test_namekos_own_setting_encrypts_and_says_how(opened):
+    assert opened("amqp://h/", ssl={"ca_certs": "ours.pem"})["ssl"] == {"server_hostname": "h", "ca_certs": "ours.pem"}
+    assert opened("amqp://h/", ssl=True)["host"] == "h:5671"
 
 
 def test_an_encrypted_connection_knows_whom_it_talks_to(opened):
