@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any, Self
-
-from sqlalchemy.orm import Session
 
 from auth_svc.application.ensure_signing_key import ensure_signing_key
 from auth_svc.application.ports import Ports
@@ -23,6 +21,7 @@ from auth_svc.infrastructure.sql import AuthUnitOfWork
 from auth_svc.infrastructure.tables import map_domain
 from auth_svc.infrastructure.tokens import JwtTokens
 from lib.config import Rule, integer
+from lib.database import Sessions
 from lib.ids import new_id, utc_now
 from lib.offload import offload
 
@@ -63,7 +62,7 @@ class Settings:
         )
 
 
-def build_ports(config: Mapping[str, Any], sessions: Callable[[], Session]) -> Ports:
+def build_ports(config: Mapping[str, Any], sessions: Sessions) -> Ports:
     """Return the ports of a running service. Touches neither database nor network.
 
     :param sessions: makes a fresh SQLAlchemy session

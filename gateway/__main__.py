@@ -7,6 +7,7 @@ taken ends the start with one line and a code that is not 0.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -39,6 +40,10 @@ HEADERS_WITHIN_MS = 30_000
 CONNECTIONS = 4096
 #: between the signal to stop and the end of listening
 LEAVING_SECONDS = 0.5
+#: how long workers take at most to notice that their main process was killed
+ORPHANED_AFTER = 0.5
+#: for the workers of a killed predecessor to leave
+PORT_WITHIN = 5.0
 METRICS_PREFIX = "leveret-metrics-"
 METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -80,14 +85,19 @@ def _free_address(host: str, port: int) -> str:
 
     The server sets SO_REUSEPORT, with which the kernel would quietly share the port between the two of us.
     """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            return str(address[0])
-    except OSError as exc:
-        raise configuration.ConfigError(f"GATEWAY_PORT: cannot listen on {host}:{port}: {exc.strerror}") from exc
+    give_up = time.monotonic() + PORT_WITHIN
+    while True:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                return str(address[0])
+        except OSError as exc:
+            if exc.errno == errno.EADDRINUSE and time.monotonic() < give_up:
+                time.sleep(0.1)
+                continue
+            raise configuration.ConfigError(f"GATEWAY_PORT: cannot listen on {host}:{port}: {exc.strerror}") from exc
 
 
 def _server(config: dict[str, Any], address: str) -> MPServer:
@@ -153,12 +163,20 @@ def _serve(*args: Any, **kwargs: Any) -> None:
     """Serve until the signal to stop, then close what `_load` has opened."""
     # SIGINT is for the main process, which sends us SIGTERM.
     _take_signals(signal.SIGTERM, first=_take_leave)
+    threading.Thread(target=_leave_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
     try:
         MPServer._spawn_wsgi_worker(*args, **kwargs)
     finally:
         for worker in _workers:
             worker.stop()
         logging.shutdown()
+
+
+def _leave_with_parent(parent: int) -> None:
+    """Stop when the main process is gone, however it went: nobody else would stop us, and the port would stay taken."""
+    while os.getppid() == parent:
+        time.sleep(ORPHANED_AFTER)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _take_leave() -> None:

@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from lib import config as configuration  # noqa: E402
 from lib import dead_letters, logs, migrations, relay, topology  # noqa: E402
-from lib.database import Base, hide_password, make_engine, make_sessions, wait_for  # noqa: E402
+from lib.database import Base, Sessions, hide_password, make_engine, wait_for  # noqa: E402
 from lib.services import rules_of, service_class  # noqa: E402
 
 WAIT_SECONDS = 30.0
@@ -45,7 +45,7 @@ def app_uri(config: dict[str, Any], service: str) -> str:
 
 def sessions_of(config: dict[str, Any], service: str) -> Any:
     """Return a session factory on the service's database, in the role of the running service."""
-    return make_sessions(
+    return Sessions(
         make_engine(
             app_uri(config, service),
             statement_timeout=float(config["DB_STATEMENT_TIMEOUT"]),

@@ -43,6 +43,8 @@ def make_engine(uri: str, *, statement_timeout: float, pool_size: int, applicati
     )
     engine = sa.create_engine(
         uri,
+        # A statement by itself; `Sessions` opens transactions where there is more to do than one read.
+        isolation_level="AUTOCOMMIT",
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=statement_timeout,
@@ -111,9 +113,36 @@ def bound_waits(seconds: float) -> None:
         extensions.set_wait_callback(_wait)
 
 
-def make_sessions(engine: sa.Engine) -> sessionmaker[Session]:
-    """Return a factory of sessions whose objects stay readable after commit."""
-    return sessionmaker(engine, expire_on_commit=False)
+class Sessions:
+    """The ways into one database: ``sessions()`` for a transaction, ``sessions.first(…)`` for a single read.
+
+    A read through a session costs three round trips (BEGIN, SELECT, ROLLBACK) and the bookkeeping of objects that
+    nobody will change. A single SELECT sees one state of the database without that.
+
+    :param engine: from `make_engine`
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self._make = sessionmaker(engine.execution_options(isolation_level="READ COMMITTED"), expire_on_commit=False)
+
+    def __call__(self) -> Session:
+        """Return a fresh session, whose objects stay readable after commit; whoever asks closes it."""
+        return self._make()
+
+    def first(self, statement: sa.Select[Any], **parameters: Any) -> dict[str, Any] | None:
+        """Return the first row of a SELECT by column name, or None.
+
+        :param parameters: values of its ``bindparam``; a statement that is built once is compiled once
+        """
+        with self.engine.connect() as connection:
+            row = connection.execute(statement, parameters).first()
+        return None if row is None else dict(row._mapping)
+
+    def all(self, statement: sa.Select[Any], **parameters: Any) -> list[dict[str, Any]]:
+        """Return all rows of a SELECT by column name."""
+        with self.engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(statement, parameters)]
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -124,33 +153,39 @@ def sqlstate(error: BaseException) -> str | None:
 class Database(NamekoDatabase):
     """A sub-extension of `lib.provide.Provide`: makes the engine once per container."""
 
-    engine: sa.Engine
-
     def __init__(self, engine_options: Mapping[str, Any] | None = None) -> None:
         super().__init__(Base, engine_options=dict(engine_options or {}))
+        self._sessions: Sessions | None = None
 
     def bind(self, container: Any, attr_name: str = "database") -> Any:
         return super().bind(container, attr_name)
 
     def setup(self) -> None:
-        config = self.container.config
-        key = f"{self.container.service_name}:{Base.__name__}"
-        if key not in config[DB_URIS_KEY]:
-            raise ConfigurationError(f"{DB_URIS_KEY}: no entry for {key}")
-        self.db_uri = config[DB_URIS_KEY][key]
-        bound_waits(float(config["DB_STATEMENT_TIMEOUT"]) + 1)
-        self.engine = make_engine(
-            self.db_uri,
-            statement_timeout=float(config["DB_STATEMENT_TIMEOUT"]),
-            # Workers, and besides them the relay and the health check.
-            pool_size=self.container.max_workers + 2,
-            application_name=self.container.service_name,
-        )
-        self.Session = make_sessions(self.engine)
+        self.open()
 
-    def session(self) -> Session:
-        """Return a fresh session; whoever asks closes it."""
-        return self.Session()
+    def stop(self) -> None:
+        self.open().engine.dispose()
+
+    kill = stop
+
+    def open(self) -> Sessions:
+        """Return the ways into the service's database; Nameko sets extensions up side by side, so who comes first
+        makes them."""
+        if self._sessions is None:
+            config, service = self.container.config, self.container.service_name
+            key = f"{service}:{Base.__name__}"
+            if key not in config[DB_URIS_KEY]:
+                raise ConfigurationError(f"{DB_URIS_KEY}: no entry for {key}")
+            bound_waits(float(config["DB_STATEMENT_TIMEOUT"]) + 1)
+            engine = make_engine(
+                config[DB_URIS_KEY][key],
+                statement_timeout=float(config["DB_STATEMENT_TIMEOUT"]),
+                # Workers, and besides them the relay and the health check.
+                pool_size=self.container.max_workers + 2,
+                application_name=service,
+            )
+            self._sessions = Sessions(engine)
+        return self._sessions
 
 
 def wait_for(uri: str, seconds: float) -> None:

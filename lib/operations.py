@@ -144,7 +144,7 @@ class Operations(DependencyProvider):
         if provider is None:
             return {}
         if self._probe is None or self._probe.dead:
-            self._probe = eventlet.spawn(_ask_database, provider.database.session)
+            self._probe = eventlet.spawn(_ask_database, provider.database.open())
         # A database that is stopped, not closed, answers nothing at all; its own statement timeout then never fires.
         # The probe waits on, alone: while it does, nobody asks again.
         found = None

@@ -35,10 +35,10 @@ class Provide(DependencyProvider):
 
     def setup(self) -> None:
         clients = {name: getattr(self, name).client() for name in self.extension_names}
-        self._ports = self.build(self.container.config, self.database.session, **clients)
+        self._ports = self.build(self.container.config, self.database.open(), **clients)
 
     def start(self) -> None:
-        self.relay.begin(self.database.session)
+        self.relay.begin(self.database.open())
 
     def stop(self) -> None:
         # Nameko stops dependencies after the last worker and before the connections.

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, Self
 
-from sqlalchemy.orm import Session
-
 from lib import config as settings
 from lib.config import ConfigError
+from lib.database import Sessions
 from lib.ids import new_id, utc_now
 from payments_svc.application.ports import Ports, Rules
 from payments_svc.infrastructure.sandbox import SandboxProvider
@@ -84,7 +83,7 @@ class Settings:
         )
 
 
-def build_ports(config: Mapping[str, Any], sessions: Callable[[], Session]) -> Ports:
+def build_ports(config: Mapping[str, Any], sessions: Sessions) -> Ports:
     """Return the ports of the running service.
 
     :param sessions: makes a fresh database session

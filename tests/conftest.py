@@ -23,7 +23,7 @@ import sqlalchemy as sa  # noqa: E402
 
 from deploy.local.environment import names_in, scrub  # noqa: E402
 from deploy.local.infra import Infrastructure  # noqa: E402
-from lib.database import make_engine, make_sessions  # noqa: E402
+from lib.database import Sessions, make_engine  # noqa: E402
 from tests.support import databases  # noqa: E402
 from tests.support.stack import SERVICES, Stack  # noqa: E402
 
@@ -74,7 +74,7 @@ def _sessions(migrated: dict[str, str], name: str) -> Iterator[Any]:
         pool_size=60,
         application_name="tests",
     )
-    yield make_sessions(engine)
+    yield Sessions(engine)
     engine.dispose()
 
 

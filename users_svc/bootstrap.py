@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from lib import config as settings
+from lib.database import Sessions
 from lib.ids import new_id, utc_now
 from users_svc.application.ports import Ports
 from users_svc.infrastructure.rpc_identities import RpcIdentities
-from users_svc.infrastructure.sql import UsersUnitOfWork
+from users_svc.infrastructure.sql import SqlProfileReader, UsersUnitOfWork
 from users_svc.infrastructure.tables import map_domain
 
 CONFIG: dict[str, settings.Rule] = {"OPEN_INVITATIONS": settings.switch}
 
 
-def build_ports(config: Mapping[str, Any], sessions: Callable[[], Session], auth: Any) -> Ports:
+def build_ports(config: Mapping[str, Any], sessions: Sessions, auth: Any) -> Ports:
     """Return the ports of the running service.
 
     :param sessions: makes a fresh database session
@@ -27,6 +26,7 @@ def build_ports(config: Mapping[str, Any], sessions: Callable[[], Session], auth
     map_domain()
     return Ports(
         unit_of_work=partial(UsersUnitOfWork, sessions),
+        profiles=SqlProfileReader(sessions),
         identities=RpcIdentities(auth),
         now=utc_now,
         new_id=new_id,

@@ -72,3 +72,8 @@ class PaymentPageSchema(Schema):
 class RefundPageSchema(Schema):
     data = fields.List(fields.Nested(RefundSchema))
     next_cursor = fields.String()
+
+
+# Made once: a schema copies all of its fields when it is made, which costs more than to dump one object.
+PAYMENT, PAYMENT_ANSWER, PAYMENT_PAGE = PaymentSchema(), PaymentAnswerSchema(), PaymentPageSchema()
+REFUND, REFUND_ANSWER, REFUND_PAGE = RefundSchema(), RefundAnswerSchema(), RefundPageSchema()

@@ -21,12 +21,12 @@ from payments_svc.application.open_customer import open_customer
 from payments_svc.application.refund_payment import refund_payment
 from payments_svc.bootstrap import build_ports
 from payments_svc.presentation.schemas import (
-    PaymentAnswerSchema,
-    PaymentPageSchema,
-    PaymentSchema,
-    RefundAnswerSchema,
-    RefundPageSchema,
-    RefundSchema,
+    PAYMENT,
+    PAYMENT_ANSWER,
+    PAYMENT_PAGE,
+    REFUND,
+    REFUND_ANSWER,
+    REFUND_PAGE,
 )
 
 
@@ -87,7 +87,7 @@ class PaymentsService:
             reference=reference,
             redelivered=_redelivered(),
         )
-        return dict(PaymentAnswerSchema().dump(answer))
+        return dict(PAYMENT_ANSWER.dump(answer))
 
     @rpc(allow=owner("user_id"), idempotent=True)
     def get_payment(self, user_id: str, payment_id: str) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class PaymentsService:
         :returns: the payment, as in `create_payment`; amounts in minor units
         :raises Fault: ``not_found/payment_not_found``, also for a payment of somebody else
         """
-        return dict(PaymentSchema().dump(get_payment(self.ports, user_id=user_id, payment_id=payment_id)))
+        return dict(PAYMENT.dump(get_payment(self.ports, user_id=user_id, payment_id=payment_id)))
 
     @rpc(allow=owner("user_id"), idempotent=True)
     def list_payments(self, user_id: str, limit: int = 20, cursor: str | None = None) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class PaymentsService:
         :raises Fault: ``malformed/invalid_cursor``, ``invalid/invalid_limit``
         """
         page = list_payments(self.ports, user_id=user_id, limit=limit, cursor=cursor)
-        return dict(PaymentPageSchema().dump(page))
+        return dict(PAYMENT_PAGE.dump(page))
 
     @rpc(allow=owner("user_id"), idempotent="idempotency_key")
     def refund_payment(
@@ -148,7 +148,7 @@ class PaymentsService:
             reason=reason,
             redelivered=_redelivered(),
         )
-        return dict(RefundAnswerSchema().dump(answer))
+        return dict(REFUND_ANSWER.dump(answer))
 
     @rpc(allow=owner("user_id"), idempotent=True)
     def list_refunds(self, user_id: str, payment_id: str, limit: int = 20, cursor: str | None = None) -> dict[str, Any]:
@@ -162,7 +162,7 @@ class PaymentsService:
         :raises Fault: ``not_found/payment_not_found``, ``malformed/invalid_cursor``, ``invalid/invalid_limit``
         """
         page = list_refunds(self.ports, user_id=user_id, payment_id=payment_id, limit=limit, cursor=cursor)
-        return dict(RefundPageSchema().dump(page))
+        return dict(REFUND_PAGE.dump(page))
 
     @rpc(allow=owner("user_id"), idempotent=True)
     def get_refund(self, user_id: str, refund_id: str) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class PaymentsService:
         :returns: the refund, as in `refund_payment`; the amount in minor units
         :raises Fault: ``not_found/refund_not_found``, also for a refund of somebody else
         """
-        return dict(RefundSchema().dump(get_refund(self.ports, user_id=user_id, refund_id=refund_id)))
+        return dict(REFUND.dump(get_refund(self.ports, user_id=user_id, refund_id=refund_id)))
 
     @event_handler("auth_svc", "user.registered")
     def on_user_registered(self, event: dict[str, Any]) -> None:

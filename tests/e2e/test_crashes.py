@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -153,6 +155,14 @@ def test_a_restarted_broker_needs_no_hands(stack: Stack, infrastructure: Infrast
     eventually(lambda: requests.get(f"{stack.url}/health", timeout=5).status_code == 200, within=15)
     assert client.get("/users/profile").status_code == 200
     assert client.pay().status_code == 201
+
+
+def test_a_gateway_whose_main_process_was_killed_starts_again(stack: Stack) -> None:
+    client = Client(stack.url).register()
+    os.kill(stack.pid("gateway"), signal.SIGKILL)  # not its workers, which hold the port
+    assert stack.wait_end("gateway") == -9
+    stack.start("gateway")
+    eventually(lambda: client.get("/users/profile").status_code == 200)
 
 
 def test_nameko_shell_calls_as_the_readme_shows(stack: Stack) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from lib.ids import new_id
@@ -32,8 +32,14 @@ class FakeProfiles:
     def add_or_get(self, profile: Profile) -> Profile:
         return self.rows.setdefault(profile.id, profile)
 
-    def find(self, user_id: UUID) -> Profile | None:
-        return self.rows.get(user_id)
+
+class FakeProfileReader:
+    def __init__(self, database: FakeDatabase) -> None:
+        self._database = database
+
+    def find(self, user_id: UUID) -> dict[str, Any] | None:
+        profile = self._database.committed.profiles.rows.get(user_id)
+        return None if profile is None else profile.fields()
 
 
 class FakeStatistics:
@@ -150,6 +156,7 @@ class FakeWorld:
     ) -> Ports:
         return Ports(
             unit_of_work=unit_of_work or partial(FakeUnitOfWork, self.database),
+            profiles=FakeProfileReader(self.database),
             identities=self.identities,
             now=lambda: self.time,
             new_id=new_id,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from users_svc.domain.identity import Identity
@@ -24,8 +24,12 @@ class Profiles(Protocol):
         profile, never the argument: the two may differ.
         """
 
-    def find(self, user_id: UUID) -> Profile | None:
-        """Return the profile as it was last committed, without a lock; None if there is none."""
+
+class ProfileReader(Protocol):
+    """Profiles to look at, outside of any transaction."""
+
+    def find(self, user_id: UUID) -> Mapping[str, Any] | None:
+        """Return the fields of the profile as it was last committed; None if there is none."""
 
 
 class Statistics(Protocol):
@@ -75,6 +79,7 @@ class Ports:
     """
 
     unit_of_work: Callable[[], AbstractContextManager[UnitOfWork]]
+    profiles: ProfileReader
     identities: Identities
     now: Callable[[], datetime]
     new_id: Callable[[], UUID]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any, Self
 from uuid import UUID
@@ -76,6 +77,11 @@ class Profile(Aggregate):
         if email != self.email:
             self.email, self.updated_at = email, now
 
-    def public_view(self) -> dict[str, Any]:
-        """Return what everybody may see."""
-        return {name: getattr(self, name) for name in PUBLIC_FIELDS}
+    def fields(self) -> dict[str, Any]:
+        """Return everything that is known, by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+def public_view(profile: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what everybody may see of a profile's fields."""
+    return {name: profile[name] for name in PUBLIC_FIELDS}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from lib.database import Sessions
 from lib.uow import SqlUnitOfWork
 from users_svc.domain.profile import Profile
 from users_svc.domain.statistics import DayStatistics
 from users_svc.infrastructure.tables import member_statistics, profiles
+
+_BY_ID = sa.select(profiles).where(profiles.c.id == sa.bindparam("user_id"))
 
 
 class SqlProfiles:
@@ -30,8 +33,13 @@ class SqlProfiles:
             execution_options={"populate_existing": True},
         ).scalar_one()
 
-    def find(self, user_id: UUID) -> Profile | None:
-        return self._session.get(Profile, user_id)
+
+class SqlProfileReader:
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def find(self, user_id: UUID) -> dict[str, Any] | None:
+        return self._sessions.first(_BY_ID, user_id=user_id)
 
 
 class SqlStatistics:

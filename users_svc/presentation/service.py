@@ -19,7 +19,7 @@ from users_svc.application.get_user import get_user
 from users_svc.application.note_arrival import note_arrival
 from users_svc.application.open_profile import open_profile
 from users_svc.bootstrap import build_ports
-from users_svc.presentation.schemas import CreatedUserSchema, DayStatisticsSchema, ProfileSchema
+from users_svc.presentation.schemas import CREATED_USER, DAY_STATISTICS, PROFILE
 
 
 class UsersService:
@@ -46,7 +46,7 @@ class UsersService:
         """
         may_invite = self.caller.has_role("admin")
         user = create_user(self.ports, email=email, name=name, request_key=request_key, may_invite=may_invite)
-        return dict(CreatedUserSchema().dump(user))
+        return dict(CREATED_USER.dump(user))
 
     @rpc(allow=anyone, idempotent=True)
     def get_user(self, user_id: str) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class UsersService:
         :returns: ``{"id", "handle", "display_name", "avatar_url", "created_at"}``; handle and avatar_url may be null
         :raises Fault: ``not_found/user_not_found``, also for what is no UUID
         """
-        return dict(ProfileSchema().dump(get_user(self.ports, user_id=user_id)))
+        return dict(PROFILE.dump(get_user(self.ports, user_id=user_id)))
 
     @rpc(allow=owner("user_id"), idempotent=True)
     def get_profile(self, user_id: str) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class UsersService:
         :raises Fault: ``not_found/user_not_found``; ``unavailable/…`` if the profile is new and the accounts cannot
             be reached
         """
-        return dict(ProfileSchema().dump(get_profile(self.ports, user_id=user_id)))
+        return dict(PROFILE.dump(get_profile(self.ports, user_id=user_id)))
 
     @rpc(allow=system, idempotent=True)
     def get_statistics(self, day: str) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class UsersService:
         :returns: ``{"day", "registrations"}``; 0 for a day on which nothing happened
         :raises Fault: ``invalid/invalid_day``
         """
-        return dict(DayStatisticsSchema().dump(get_statistics(self.ports, day=day)))
+        return dict(DAY_STATISTICS.dump(get_statistics(self.ports, day=day)))
 
     @event_handler("auth_svc", "user.registered")
     def on_user_registered(self, event: dict[str, Any]) -> None:

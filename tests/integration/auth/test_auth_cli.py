@@ -11,7 +11,7 @@ from auth_svc.presentation.cli import commands
 
 @pytest.fixture
 def config(auth_sessions):
-    uri = auth_sessions.kw["bind"].url.render_as_string(hide_password=False)
+    uri = auth_sessions.engine.url.render_as_string(hide_password=False)
     return {
         "DB_URIS": {"auth_svc:Base": uri},
         "DB_STATEMENT_TIMEOUT": 3,

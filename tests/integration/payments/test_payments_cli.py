@@ -13,7 +13,7 @@ from tests.integration.payments.test_payments_races import CONFIG, pay
 
 @pytest.fixture
 def run(payments_sessions):
-    uri = payments_sessions.kw["bind"].url.render_as_string(hide_password=False)
+    uri = payments_sessions.engine.url.render_as_string(hide_password=False)
 
     def run(*arguments, **changes):
         config = {**CONFIG, **changes, "DB_URIS": {"payments_svc:Base": uri}, "DB_STATEMENT_TIMEOUT": 3}

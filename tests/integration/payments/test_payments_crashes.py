@@ -21,14 +21,14 @@ from tests.integration.payments.test_payments_races import ANN, CONFIG, pay, ref
 # A process of its own, so that it can really be killed.
 PROGRAM = """
 import json, sys
-from lib.database import make_engine, make_sessions
+from lib.database import make_engine, Sessions
 from payments_svc.application.create_payment import create_payment
 from payments_svc.application.refund_payment import refund_payment
 from payments_svc.bootstrap import build_ports
 uri, config, use_case, arguments = sys.argv[1], *map(json.loads, sys.argv[2:])
 engine = make_engine(uri, statement_timeout=3, pool_size=2, application_name="victim")
 run = {"create_payment": create_payment, "refund_payment": refund_payment}[use_case]
-run(build_ports(config, make_sessions(engine)), **arguments)
+run(build_ports(config, Sessions(engine)), **arguments)
 """
 
 
@@ -187,7 +187,7 @@ def killed_at(payments_sessions):
     """``killed_at(point, use_case, arguments)`` runs the use case in a process that kills itself at the point."""
     import json
 
-    uri = payments_sessions.kw["bind"].url.render_as_string(hide_password=False)
+    uri = payments_sessions.engine.url.render_as_string(hide_password=False)
 
     def killed_at(point, use_case, arguments):
         done = subprocess.run(

@@ -114,5 +114,7 @@ def test_a_uri_as_it_may_be_shown(uri, shown):
     assert database.hide_password(uri) == shown
 
 
-def test_sessions_keep_their_objects_readable_after_commit(engine):
-    assert database.make_sessions(engine).kw["expire_on_commit"] is False
+def test_sessions_keep_their_objects_readable_after_commit_and_open_transactions(engine):
+    session = database.Sessions(engine)()
+    assert session.expire_on_commit is False
+    assert session.get_bind().get_execution_options()["isolation_level"] == "READ COMMITTED"

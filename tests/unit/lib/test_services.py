@@ -141,7 +141,8 @@ def container(built):
         name = "some_svc"
         ports = Provide(build, database=Database(), other=Client("other_svc"), third=Client("third_svc"))
 
-    return Container(Service, real())
+    config = real()
+    return Container(Service, {**config, "DB_URIS": {"some_svc:Base": config["DB_URIS"]["users_svc:Base"]}})
 
 
 def provider_of(container):
@@ -159,7 +160,7 @@ def test_ports_are_built_once_with_the_configuration_sessions_and_clients(contai
     provider.setup()
     ((config, sessions, clients),) = built
     assert config is container.config
-    assert sessions == provider.database.session
+    assert sessions is provider.database.open()
     assert clients == {
         "other": "client of other_svc for some_svc",
         "third": "client of third_svc for some_svc",
@@ -173,7 +174,7 @@ def test_the_relay_runs_from_start_to_stop(container):
     provider.setup()
     provider.start()
     provider.stop()
-    assert provider.relay.calls == [("begin", provider.database.session), "finish"]
+    assert provider.relay.calls == [("begin", provider.database.open()), "finish"]
 
 
 def test_one_connection_for_sending_and_one_for_consuming_serve_the_whole_container():

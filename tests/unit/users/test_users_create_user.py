@@ -158,7 +158,7 @@ def test_the_owner_finds_the_profile_before_the_news_of_the_account_came(world):
     account = Identity(new_id(), "ann@example.com", "Ann")
     world.identities.add(account)
     profile = get_profile(world.ports(), user_id=str(account.id))
-    assert (profile.id, profile.email, profile.display_name) == (account.id, "ann@example.com", "Ann")
+    assert (profile["id"], profile["email"], profile["display_name"]) == (account.id, "ann@example.com", "Ann")
     assert list(world.profiles) == [account.id]
 
 
@@ -169,7 +169,7 @@ def test_a_profile_that_is_there_is_read_without_asking_for_the_account(world):
         raise Unavailable("auth_svc is away")
 
     world.identities.get_account = unreachable
-    assert get_profile(world.ports(), user_id=str(user.id)).id == user.id
+    assert get_profile(world.ports(), user_id=str(user.id))["id"] == user.id
 
 
 def test_an_identity_in_a_log_line_tells_no_personal_data():

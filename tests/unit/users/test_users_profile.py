@@ -7,7 +7,7 @@ import pytest
 
 from lib.ids import new_id
 from tests.fakes.users import NOON
-from users_svc.domain.profile import Profile, UserNotFound, parse_user_id
+from users_svc.domain.profile import Profile, UserNotFound, parse_user_id, public_view
 
 LATER = NOON + timedelta(hours=1)
 
@@ -56,7 +56,7 @@ def test_everybody_sees_the_public_fields_and_no_others():
     profile = ann(
         handle="ann", bio="secret", location="Bern", birth_date=NOON.date(), avatar_url="https://example.com/a"
     )
-    assert profile.public_view() == {
+    assert public_view(profile.fields()) == {
         "id": profile.id,
         "handle": "ann",
         "display_name": "Ann",
