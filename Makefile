@@ -46,7 +46,7 @@ e2e: ## Run the journeys through the whole system
 faults: ## Run the tests that stop and kill servers and processes
 	@$(local) tests faults -m faults $(ARGS)
 
-bench: ## Measure: rates and latencies on private servers
+bench: ## Measure rates, latencies, CPU and memory, ours beside the peers, on private servers
 	@$(local) tests bench $(ARGS)
 
 fmt: ## Format the code and fix what can be fixed automatically

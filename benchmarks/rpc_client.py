@@ -44,14 +44,16 @@ def main(kind: str, threads: int, seconds: float) -> None:
     for worker in workers:
         worker.start()
     ready.wait()
-    started = time.monotonic()
+    started, used = time.monotonic(), time.process_time()
     for worker in workers:
         worker.join()
-    elapsed = time.monotonic() - started
+    elapsed, used = time.monotonic() - started, time.process_time() - used
     times = sorted(each for one in taken for each in one)
     print(
         json.dumps(
             {
+                "requests": len(times),
+                "client": used,
                 "rate": len(times) / elapsed,
                 "p50": times[len(times) // 2] * 1000,
                 "p99": times[int(len(times) * 0.99)] * 1000,

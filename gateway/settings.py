@@ -39,7 +39,10 @@ def origins(name: str, value: Any) -> None:
     if not isinstance(value, str):
         raise ConfigError(f"{name}: expected origins like https://app.example.com")
     for item in _items(value):
-        parts = urlsplit(item)
+        try:
+            parts = urlsplit(item)
+        except ValueError as exc:
+            raise ConfigError(f"{name}: {item!r} is no origin: {exc}") from exc
         if item != "*" and (parts.scheme not in ("http", "https") or item != f"{parts.scheme}://{parts.netloc}"):
             raise ConfigError(f"{name}: {item!r} is no origin; write it like https://app.example.com")
 

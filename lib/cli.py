@@ -36,11 +36,17 @@ def emit(value: Any) -> None:
 
 
 def migration_uri(config: dict[str, Any], service: str) -> str:
-    return str(config["MIGRATION_DB_URIS"][service])
+    return _uri(config, "MIGRATION_DB_URIS", service)
 
 
 def app_uri(config: dict[str, Any], service: str) -> str:
-    return str(config["DB_URIS"][f"{service}:{Base.__name__}"])
+    return _uri(config, "DB_URIS", f"{service}:{Base.__name__}")
+
+
+def _uri(config: dict[str, Any], section: str, name: str) -> str:
+    if name not in config[section]:
+        raise configuration.ConfigError(f"{section}: no entry for {name}")
+    return str(config[section][name])
 
 
 def sessions_of(config: dict[str, Any], service: str) -> Any:
@@ -67,8 +73,8 @@ def common(service: str) -> click.Group:
     def migrate(config: dict[str, Any]) -> None:
         """Bring the database up to date, grant rights, declare queues. Safe to repeat, also while running."""
         uri = migration_uri(config, service)
-        wait_for(uri, WAIT_SECONDS)
         app_role = sa.make_url(app_uri(config, service)).username
+        wait_for(uri, WAIT_SECONDS)
         migrations.upgrade(service, uri, str(app_role))
         queues = topology.declare_service(service_class(service), config)
         click.echo(f"{service}: migrated {hide_password(uri)}; {len(queues)} queues declared")
@@ -173,8 +179,8 @@ def main(arguments: list[str]) -> int:
         return exc.exit_code
     except click.exceptions.Abort:
         return 130
-    except (configuration.ConfigError, CommandError) as exc:
-        click.echo(f"error: {exc}", err=True)
+    except (configuration.ConfigError, CommandError, ModuleNotFoundError) as exc:
+        click.echo(f"error: {' '.join(str(exc).split())}", err=True)
         return 78
     except (SQLAlchemyError, AMQPError, OSError) as exc:
         # SQLAlchemy adds the statement on further lines.

@@ -47,11 +47,14 @@ def read_secret_files(environ: MutableMapping[str, str], names: Iterable[str]) -
         name = f"{target}_FILE"
         if name in environ and target not in environ:
             try:
-                environ[target] = Path(environ[name]).read_text(encoding="utf-8").strip()
+                content = Path(environ[name]).read_text(encoding="utf-8").strip()
             except OSError as exc:
                 raise ConfigError(f"{name}: cannot read {environ[name]}: {exc.strerror}") from exc
             except UnicodeDecodeError as exc:
                 raise ConfigError(f"{name}: {environ[name]} is not UTF-8 text") from exc
+            if "\0" in content:
+                raise ConfigError(f"{name}: {environ[name]} is no text")
+            environ[target] = content
 
 
 def load(
@@ -130,10 +133,19 @@ def url(*schemes: str) -> Rule:
     """A URL with one of `schemes`. The value itself is never shown: it may hold a password."""
 
     def rule(name: str, value: Any) -> None:
-        if not isinstance(value, str) or urlsplit(value).scheme not in schemes:
+        if not isinstance(value, str) or _scheme(value) not in schemes:
             raise ConfigError(f"{name}: expected a URL that starts with {' or '.join(s + '://' for s in schemes)}")
 
     return rule
+
+
+def _scheme(value: str) -> str | None:
+    """Return a URL's scheme; None when host and port cannot be told apart."""
+    try:
+        parts = urlsplit(value)
+        return parts.scheme if parts.port is None or parts.port else None
+    except ValueError:
+        return None
 
 
 def text(name: str, value: Any) -> None:
@@ -157,6 +169,7 @@ COMMON: dict[str, Rule] = {
     "APP_ENV": one_of("development", "production"),
     "AMQP_URI": url("amqp", "amqps", "pyamqp"),
     "HEARTBEAT": integer(1, 3600),
+    "SERVICE_HTTP_HOST": text,
     "max_workers": integer(1, 1000),
     "EVENT_QUEUE_TYPE": one_of("quorum", "classic"),
     "EVENT_RETRY_DELAYS": retry_delays,

@@ -55,6 +55,9 @@ class Operations(DependencyProvider):
 
     def setup(self) -> None:
         config, service = self.container.config, self.container.service_name
+        given = os.environ.get("HTTP_PORT") or "0"
+        if not given.isascii() or not given.isdecimal() or int(given) > 65535:
+            raise ConfigurationError(f"HTTP_PORT: expected a whole number from 0 to 65535, got {given!r}")
         port = int(os.environ.get("HTTP_PORT") or config.get("HTTP_PORTS", {}).get(service, 0))
         if port == 0:
             return

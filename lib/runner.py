@@ -33,7 +33,10 @@ EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
 def serve(name: str, config: dict[str, Any]) -> int:
     """Run the service until SIGTERM or SIGINT, and return the exit code."""
-    runner = ServiceRunner(config)
+    try:
+        runner = ServiceRunner(config)
+    except ImportError as exc:
+        raise ConfigurationError(f"SERVICE_CONTAINER_CLS: {exc}") from exc
     runner.add_service(service_class(name))
     state = {"stopping": False}
 
@@ -56,7 +59,9 @@ def serve(name: str, config: dict[str, Any]) -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    runner.start()
+    for container in runner.containers:
+        # Not by the runner, in a greenlet: what goes wrong comes out here, without the hub's tracebacks before it.
+        container.start()
     log.info("%s is ready", name)
     waiter = eventlet.spawn(runner.wait)
     while True:

@@ -30,6 +30,6 @@ def rules_of(name: str) -> dict[str, Rule]:
     """Return the rules for the service's own configuration (``<package>.bootstrap.CONFIG``)."""
     if "." in name or ":" in name:
         return {}
-    if find_spec(name) is None:
+    if find_spec(name) is None or find_spec(f"{name}.bootstrap") is None:
         raise CommandError(f"there is no service {name}")
     return dict(getattr(import_module(f"{name}.bootstrap"), "CONFIG", {}))

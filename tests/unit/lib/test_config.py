@@ -202,6 +202,7 @@ def test_load_reads_secret_files(tmp_path):
 # --- checking -------------------------------------------------------------------------------------------------------
 
 WRONG = [
+    ("SERVICE_HTTP_HOST", ["", None, 5]),
     ("APP_ENV", ["staging", "", None, 1, ["development"]]),
     ("AMQP_URI", ["http://h", "", None, 5, "rabbitmq"]),
     ("HEARTBEAT", [0, 3601, "10", True, 1.5, None]),

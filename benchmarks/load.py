@@ -1,0 +1,73 @@
+"""Load on HTTP with wrk, load on RPC with our own client process; each returns its figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+IN_FLIGHT = 32
+CONNECTIONS = 16
+LUA = """
+local n = 0
+request = function()
+  n = n + 1
+  local body = string.format('{"email": "%s%d@example.com", "name": "Load"}', os.getenv("BENCH_TAG"), n)
+  return wrk.format("POST", nil, {["Content-Type"] = "application/json"}, body)
+end
+"""
+
+#: ``requests`` answered, ``rate`` per second, ``p50`` and ``p99`` in ms; an RPC client's own CPU seconds as ``client``
+Figures = dict[str, float]
+
+
+def missing() -> str | None:
+    """Return the one line that says what this machine lacks."""
+    return None if shutil.which("wrk") else "needs wrk: apt-get install wrk"
+
+
+def wrk(url: str, seconds: float, *, token: str | None = None, post: Path | None = None) -> Figures:
+    """Ask for a URL; raises if anything but success came back.
+
+    :param post: a file with `LUA`, to send a new body with each request
+    """
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--latency"]
+    command += ["-H", f"Authorization: Bearer {token}"] if token else []
+    command += ["-s", str(post)] if post else []
+    tag = f"b{time.time_ns():x}"
+    output = subprocess.run(
+        [*command, url], capture_output=True, text=True, check=True, env={**os.environ, "BENCH_TAG": tag}
+    ).stdout
+    if "Non-2xx" in output or "Socket errors" in output:
+        raise RuntimeError(output)
+
+    def milliseconds(label: str) -> float:
+        value, unit = re.search(rf"{label}\s+([\d.]+)(us|ms|s)", output).groups()
+        return float(value) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+
+    return {
+        "requests": int(re.search(r"(\d+) requests in", output)[1]),
+        "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1]),
+        "p50": milliseconds("50%"),
+        "p99": milliseconds("99%"),
+    }
+
+
+def rpc(kind: str, seconds: float, environment: Mapping[str, str]) -> Figures:
+    """Call echo from one process: ``stock`` or ``ours``."""
+    output = subprocess.run(
+        [sys.executable, "-m", "benchmarks.rpc_client", kind, str(IN_FLIGHT), str(seconds)],
+        cwd=ROOT,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return json.loads(output.splitlines()[-1])

@@ -1,0 +1,72 @@
+"""The tables that `make bench` prints, in Markdown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+from benchmarks.contenders import NEST
+from benchmarks.load import Figures
+
+#: area → contender → what each round gave
+Results = Mapping[str, Mapping[str, Sequence[Figures]]]
+
+
+def _median(rounds: Sequence[Figures]) -> Figures:
+    return {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def speed(results: Results) -> str:
+    """Rates and latencies; ratios to the first contender of each discipline and, where it runs, to NestJS."""
+    with_nest = any(NEST in contenders for contenders in results.values())
+    rows = []
+    for area, contenders in results.items():
+        medians = {name: _median(rounds) for name, rounds in contenders.items()}
+        base = next(iter(medians.values()))["rate"]
+        for name, each in medians.items():
+            row = [area, name, f"{each['rate']:,.0f}", f"{each['p50']:.1f}", f"{each['p99']:.1f}"]
+            row.append(f"{each['rate'] / base:.2f}×")
+            if with_nest:
+                row.append(f"{each['rate'] / medians[NEST]['rate']:.2f}×" if NEST in medians else "")
+            rows.append(row)
+    header = ["", "contender", "per second", "p50 ms", "p99 ms", "÷ first"]
+    return _table([*header, "÷ NestJS"] if with_nest else header, rows)
+
+
+def cpu(results: Results) -> str:
+    """Where the CPU of one request goes: milliseconds, program by program."""
+    medians = {
+        (area, name): _median(rounds) for area, contenders in results.items() for name, rounds in contenders.items()
+    }
+    found = {title for each in medians.values() for title in each}
+    titles = [
+        title for title in ("client", "gateway", "service", "auth_svc", "RabbitMQ", "PostgreSQL") if title in found
+    ]
+    return _table(
+        ["CPU ms per request", "contender", *titles, "sum"],
+        [
+            [
+                area,
+                name,
+                *(f"{each[title]:.2f}" if title in each else "" for title in titles),
+                f"{sum(each.values()):.2f}",
+            ]
+            for (area, name), each in medians.items()
+        ],
+    )
+
+
+def memory(programs: Mapping[str, Sequence[float]]) -> str:
+    """Resident memory of every process after the load."""
+    return _table(
+        ["program", "processes", "MiB each", "MiB"],
+        [
+            [name, str(len(sizes)), " + ".join(f"{size:.0f}" for size in sizes), f"{sum(sizes):.0f}"]
+            for name, sizes in programs.items()
+        ],
+    )
