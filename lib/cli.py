@@ -19,7 +19,7 @@ warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
 import click  # noqa: E402
 import sqlalchemy as sa  # noqa: E402
 from amqp.exceptions import AMQPError  # noqa: E402
-from nameko.exceptions import CommandError  # noqa: E402
+from nameko.exceptions import CommandError, ConfigurationError  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from lib import config as configuration  # noqa: E402
@@ -179,7 +179,7 @@ def main(arguments: list[str]) -> int:
         return exc.exit_code
     except click.exceptions.Abort:
         return 130
-    except (configuration.ConfigError, CommandError, ModuleNotFoundError) as exc:
+    except (configuration.ConfigError, CommandError, ConfigurationError, ModuleNotFoundError) as exc:
         click.echo(f"error: {' '.join(str(exc).split())}", err=True)
         return 78
     except (SQLAlchemyError, AMQPError, OSError) as exc:

@@ -6,6 +6,7 @@ Switched on for every way to start a service, ``nameko run`` too, by ``SERVICE_C
 from __future__ import annotations
 
 import logging
+import random
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -136,6 +137,8 @@ class Container(ServiceContainer):
                 # The loser of a deadlock or a serialization race: its transaction has left nothing behind, and what
                 # the method did before may be done again, as it says of itself.
                 log.info("%s lost a race for rows; once more", method_name)
+                # The winner is to have the rows first, or both meet again.
+                eventlet.sleep(random.uniform(0.02, 0.1))  # noqa: S311  (not for secrets)
                 result = method(*worker_ctx.args, **worker_ctx.kwargs)
         except Exception:
             exc_info = sys.exc_info()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
@@ -20,6 +21,8 @@ from nameko_sqlalchemy.database import DB_URIS_KEY
 from nameko_sqlalchemy.database import Database as NamekoDatabase
 from psycopg2 import extensions
 from sqlalchemy.orm import Session, sessionmaker
+
+from lib.errors import OutcomeUnknown
 
 CONNECT_TIMEOUT = 3
 #: PostgreSQL's codes for the loser of a race that a second try wins
@@ -33,18 +36,17 @@ class Base:
 def make_engine(uri: str, *, statement_timeout: float, pool_size: int, application_name: str) -> sa.Engine:
     """Return an engine whose every wait is bounded.
 
-    :param statement_timeout: seconds; a lock is waited for half as long, so that the waiter gets a clear answer first
+    :param statement_timeout: seconds; a lock is waited for less than half as long, so that the waiter gets a clear
+        answer first, even one that waits twice: for its turn to wait for a row, then for the row
     :param pool_size: connections at most; as many as workers, so that nobody waits for one
     """
     milliseconds = int(statement_timeout * 1000)
     options = (
-        f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds // 2}"
+        f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds * 9 // 20}"
         f" -c idle_in_transaction_session_timeout={milliseconds * 4} -c timezone=UTC"
     )
     engine = sa.create_engine(
         uri,
-        # A statement by itself; `Sessions` opens transactions where there is more to do than one read.
-        isolation_level="AUTOCOMMIT",
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=statement_timeout,
@@ -124,7 +126,7 @@ class Sessions:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
-        self._make = sessionmaker(engine.execution_options(isolation_level="READ COMMITTED"), expire_on_commit=False)
+        self._make = sessionmaker(engine, class_=_Session, expire_on_commit=False)
 
     def __call__(self) -> Session:
         """Return a fresh session, whose objects stay readable after commit; whoever asks closes it."""
@@ -135,14 +137,43 @@ class Sessions:
 
         :param parameters: values of its ``bindparam``; a statement that is built once is compiled once
         """
-        with self.engine.connect() as connection:
+        with self._single() as connection:
             row = connection.execute(statement, parameters).first()
         return None if row is None else dict(row._mapping)
 
     def all(self, statement: sa.Select[Any], **parameters: Any) -> list[dict[str, Any]]:
         """Return all rows of a SELECT by column name."""
-        with self.engine.connect() as connection:
+        with self._single() as connection:
             return [dict(row._mapping) for row in connection.execute(statement, parameters)]
+
+    @contextmanager
+    def _single(self) -> Iterator[sa.Connection]:
+        """Give a connection on which each statement is a transaction by itself.
+
+        Not by SQLAlchemy's ``isolation_level``: changing that back takes a round trip at the next checkout, outside of
+        what SQLAlchemy translates, so a server that has gone would come out as psycopg2's own error.
+        """
+        with self.engine.connect() as connection:
+            driver: Any = connection.connection.dbapi_connection
+            driver.autocommit = True
+            try:
+                yield connection
+            finally:
+                if not driver.closed:
+                    driver.autocommit = False
+
+
+class _Session(Session):
+    """Tells a commit whose answer was lost from one that has certainly not happened."""
+
+    def commit(self) -> None:
+        self.flush()  # What fails here has left nothing behind.
+        try:
+            super().commit()
+        except sa.exc.DBAPIError as exc:
+            if not exc.connection_invalidated:
+                raise
+            raise OutcomeUnknown("the database went away while it was saving; it may have happened") from exc
 
 
 def sqlstate(error: BaseException) -> str | None:

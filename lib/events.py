@@ -3,7 +3,8 @@
 Stock Nameko acknowledges an event whose handler raised: it is gone. Here a failed event waits in ``retry-<service>-…``
 for 1, 5, 30 s (``EVENT_RETRY_DELAYS``), then goes back to its own handler's queue; after the last try it is parked in
 ``dead-<service>`` with the error in its headers, where ``python -m lib.cli <svc> dead-letters`` shows and replays it.
-The copy is confirmed by the broker before the original is acknowledged.
+One that failed because the database or another service is away waits for as long as that takes. The copy is confirmed
+by the broker before the original is acknowledged.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from lib.errors import Unavailable
 from lib.ids import rfc3339, utc_now
 from lib.logs import redact
 from lib.queue_consumer import QueueConsumer
+from lib.refusals import refusal_of
 
 log = logging.getLogger(__name__)
 
@@ -96,12 +98,15 @@ class EventHandler(NamekoEventHandler):
         headers = dict(message.headers or {})
         attempt = headers.get(ATTEMPT)
         attempt = max(1, attempt) if isinstance(attempt, int) else 1
-        park = park or attempt > len(self._delays)
-        exchange = topology.dead_queue(service) if park else topology.retry_queue(service, self._delays[attempt - 1])
+        # A database or a service that is away is no fault of the event's: it waits, and does not use up its attempts.
+        waits = not park and _is_away(error)
+        park = park or (attempt > len(self._delays) and not waits)
+        delay = self._delays[len(self._delays) // 2 if waits else min(attempt, len(self._delays)) - 1]
+        exchange = topology.dead_queue(service) if park else topology.retry_queue(service, delay)
         # The broker's own x- headers are not ours to send.
         headers = {name: value for name, value in headers.items() if not name.startswith("x-")}
         headers |= {
-            ATTEMPT: attempt if park else attempt + 1,
+            ATTEMPT: attempt if park or waits else attempt + 1,
             QUEUE: self.queue.name,
             ERROR_TYPE: type(error).__name__,
             ERROR: redact(str(error))[:LONGEST_ERROR],
@@ -143,6 +148,11 @@ class EventHandler(NamekoEventHandler):
                 time.sleep(1)
             else:
                 return True
+
+
+def _is_away(error: BaseException) -> bool:
+    refusal = refusal_of(error)
+    return getattr(refusal, "kind", None) == Unavailable.kind
 
 
 event_handler = EventHandler.decorator

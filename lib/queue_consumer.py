@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,24 +20,48 @@ from eventlet import sleep
 from eventlet.event import Event
 from kombu import Connection
 from kombu.exceptions import DecodeError, OperationalError
+from kombu.transport import pyamqp
 from nameko.constants import AMQP_SSL_CONFIG_KEY, HEARTBEAT_CONFIG_KEY, LOGIN_METHOD_CONFIG_KEY
 from nameko.extensions import ProviderCollector
 from nameko.messaging import QueueConsumer as NamekoQueueConsumer
 from nameko.messaging import QueueConsumerStopped
 
 from lib import wire
+from lib.broker import Broker
+from lib.caller import caller_of
 from lib.topology import TopologyMismatch
-from lib.wire import CONNECT_TIMEOUT, process_name
+from lib.wire import CONNECT_TIMEOUT, IO_TIMEOUT, process_name
 
 log = logging.getLogger(__name__)
 
 #: bytes; the gateway takes 1 MiB, and JSON may grow when it is encoded anew
 LARGEST_BODY = 4 * 1024 * 1024
 TICK = 0.2
+#: seconds that a starting service may take to be able to serve; then it serves what it can
+ABLE_WITHIN = 5.0
+
+
+class Received(pyamqp.Message):
+    """A message as it came: kombu would unpack a compressed one before anybody has looked at it.
+
+    500 bytes may unpack to gigabytes, and what cannot be unpacked kombu acknowledges and forgets. Nothing of ours and
+    nothing of Nameko's compresses unless it is told to, so such a message is refused.
+    """
+
+    def __init__(self, raw: Any, channel: Any = None, **options: Any) -> None:
+        headers = raw.properties.get("application_headers") or {}
+        compression = headers.pop("compression", None)
+        super().__init__(raw, channel=channel, **options)
+        self.unreadable: Exception | None = raw.properties.get(wire.UNREADABLE)
+        if compression is not None:
+            self.headers["compression"] = compression
+            self.unreadable = DecodeError("a compressed body")
 
 
 class QueueConsumer(NamekoQueueConsumer):
     """One per container, shared by its RPC queue and its event handlers."""
+
+    broker = Broker()
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,11 +99,20 @@ class QueueConsumer(NamekoQueueConsumer):
         with self.create_connection() as connection:
             # Not `connect`: that one pauses two seconds and tries a second time.
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
-            wire.tune(connection.connection)
-            yield connection
+            established = connection.connection
+            wire.tune(established)
+            # Kombu sets no limit: it would wait for the answer of a peer that has gone silent without end.
+            established.transport.sock.settimeout(IO_TIMEOUT)
+            try:
+                yield connection
+            except connection.connection_errors:
+                # Nobody is there for the good-bye that kombu would say now.
+                established.collect()
+                raise
 
     def run(self) -> None:
         """Consume until stopped; ends with an exception only for what no retry can mend."""
+        self._wait_until_able()
         errors = self.connection.connection_errors + self.connection.channel_errors + (OperationalError,)
         while not self.should_stop:
             try:
@@ -90,6 +124,14 @@ class QueueConsumer(NamekoQueueConsumer):
                 self._lost()
                 sleep(random.uniform(0.2, 1.0))  # noqa: S311  (not for secrets)
         self._on_line = False
+
+    def _wait_until_able(self) -> None:
+        """Take nothing before it can be served: what waits in the queue may go to another instance."""
+        caller, give_up = caller_of(self.container), time.monotonic() + ABLE_WITHIN
+        while not (self.should_stop or self._draining) and time.monotonic() < give_up:
+            if self.broker.link.connected and (caller is None or caller.ready):
+                return
+            sleep(0.02)
 
     def stop(self) -> None:
         if not self._consumers_ready.ready():
@@ -112,6 +154,7 @@ class QueueConsumer(NamekoQueueConsumer):
     def get_consumers(self, consumer_cls: Any, channel: Any) -> Any:
         self._unsettled.clear()
         self._consumers = {}
+        channel.Message = Received
         for provider in self._providers:
             try:
                 consumer = consumer_cls(
@@ -135,6 +178,8 @@ class QueueConsumer(NamekoQueueConsumer):
     def _received(self, provider: Any, message: Any) -> None:
         self._unsettled.add(_key(message))
         try:
+            if message.unreadable is not None:
+                raise message.unreadable
             if len(message.body) > LARGEST_BODY:
                 raise DecodeError(f"a body of {len(message.body)} bytes")
             body = message.decode()
@@ -175,15 +220,15 @@ class QueueConsumer(NamekoQueueConsumer):
             sleep(0.02)
 
     def _cancel_consumers_if_requested(self) -> None:
-        pending, self._pending_remove_providers = self._pending_remove_providers, {}
-        for provider, removed in pending.items():
+        while self._pending_remove_providers:
+            provider, removed = self._pending_remove_providers.popitem()
             consumer = self._consumers.pop(provider, None)
-            if consumer is not None:
-                try:
+            try:
+                if consumer is not None:
+                    # What goes wrong here ends the connection (`run`), and with it all the other consumers.
                     consumer.cancel()
-                except (OperationalError, OSError, amqp.AMQPError) as exc:
-                    log.warning("a consumer could not be cancelled: %s", exc)
-            removed.send()
+            finally:
+                removed.send()
 
     def on_iteration(self) -> None:
         self._cancel_consumers_if_requested()

@@ -14,7 +14,7 @@ from lib.database import RETRIED, sqlstate
 from lib.errors import Conflict, DomainError, OutcomeUnknown, Unavailable
 from lib.faults import Fault
 
-LOCK_NOT_AVAILABLE, QUERY_CANCELED = "55P03", "57014"
+LOCK_NOT_AVAILABLE, QUERY_CANCELED, READ_ONLY = "55P03", "57014", "25006"
 
 
 class DatabaseUnavailable(Unavailable):
@@ -57,6 +57,6 @@ def _infrastructure(error: BaseException) -> DomainError | None:
         return Contended("somebody else is changing this now; try again", retry_after=1)
     if state == QUERY_CANCELED:
         return DatabaseSlow("the database took too long", retry_after=2)
-    if isinstance(error, sqlalchemy.exc.OperationalError) or error.connection_invalidated:
+    if isinstance(error, sqlalchemy.exc.OperationalError) or state == READ_ONLY or error.connection_invalidated:
         return DatabaseUnavailable("the database is away; try again", retry_after=2)
     return None

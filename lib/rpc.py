@@ -26,6 +26,7 @@ from kombu import serialization
 from nameko.constants import DEFAULT_SERIALIZER, SERIALIZER_CONFIG_KEY
 from nameko.exceptions import (
     ContainerBeingKilled,
+    IncorrectSignature,
     MalformedRequest,
     MethodNotFound,
     UnserializableValueError,
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 
 TRANSIENT = 1
 REPLY_WITHIN = 2.0
+INTERRUPTED = "this request was interrupted; it may have happened: ask, or repeat it with its key"
 
 
 class Expired(Exception):
@@ -84,6 +86,8 @@ class RpcConsumer(NamekoRpcConsumer):
                 self._count("unknown_method")
             elif isinstance(exc, MalformedRequest):
                 self._count("malformed")
+            elif isinstance(exc, IncorrectSignature):
+                self._count("wrong_arguments")
             self.handle_result(message, None, sys.exc_info())
 
     def handle_undecodable(self, message: Any, error: Exception) -> None:
@@ -119,7 +123,10 @@ class RpcConsumer(NamekoRpcConsumer):
         if not reply_to:
             self._count("no_reply_to")
             return result, exc_info
-        error = self._error(exc_info[1]) if exc_info else None
+        if not message.properties.get("correlation_id"):
+            self._count("no_correlation_id")
+        again = bool(message.delivery_info.get("redelivered"))
+        error = self._error(exc_info[1], again=again) if exc_info else None
         if error is not None:
             result = None
         try:
@@ -151,8 +158,11 @@ class RpcConsumer(NamekoRpcConsumer):
             else:
                 return result, exc_info
 
-    def _error(self, error: BaseException) -> dict[str, Any]:
+    def _error(self, error: BaseException, *, again: bool) -> dict[str, Any]:
         told = refusal_of(error)
+        if again and isinstance(told, Fault) and told.kind == Unavailable.kind:
+            # This run did nothing; the one before it may have.
+            told = Fault(told.kind, OutcomeUnknown.code, INTERRUPTED, told.details)
         if told is None:
             error_id = secrets.token_hex(8)
             log.error("unexpected error %s", error_id, exc_info=error)
@@ -209,9 +219,7 @@ class Rpc(NamekoRpc):
         arguments = self._named(args, kwargs)
         self.allow(actor, arguments)
         if message.delivery_info.get("redelivered") and not self._may_run_again(arguments):
-            raise OutcomeUnknown(
-                "this request was interrupted; it may have happened: ask, or repeat it with its key", retry_after=1
-            )
+            raise OutcomeUnknown(INTERRUPTED, retry_after=1)
         call = replace(
             call_context(headers, actor=actor, access_token=token),
             redelivered=bool(message.delivery_info.get("redelivered")),

@@ -12,18 +12,20 @@ import eventlet  # noqa: E402
 
 eventlet.monkey_patch()
 
+import contextlib  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
 from typing import Any  # noqa: E402
 
+from amqp.exceptions import AMQPError  # noqa: E402
 from nameko.containers import get_service_name  # noqa: E402
 from nameko.exceptions import CommandError, ConfigurationError  # noqa: E402
 from nameko.runners import ServiceRunner  # noqa: E402
 
 from lib import config as configuration  # noqa: E402
-from lib import logs  # noqa: E402
+from lib import logs, topology  # noqa: E402
 from lib.services import rules_of, service_class  # noqa: E402
 
 log = logging.getLogger("lib.runner")
@@ -33,11 +35,15 @@ EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
 def serve(name: str, config: dict[str, Any]) -> int:
     """Run the service until SIGTERM or SIGINT, and return the exit code."""
+    cls = service_class(name)
+    # Looked at first, because Nameko's threads would add their tracebacks to what is wrong with a queue.
+    with contextlib.suppress(OSError, AMQPError):
+        topology.declare_service(cls, config)
     try:
         runner = ServiceRunner(config)
     except ImportError as exc:
         raise ConfigurationError(f"SERVICE_CONTAINER_CLS: {exc}") from exc
-    runner.add_service(service_class(name))
+    runner.add_service(cls)
     state = {"stopping": False}
 
     def drain() -> None:

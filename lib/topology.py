@@ -168,7 +168,10 @@ def declare(
 
 
 def declare_service(service_class: type, config: Mapping[str, Any]) -> list[str]:
-    """Declare a service's queues over a connection of its own; for the migration step."""
+    """Declare a service's queues over a connection of its own; for the migration step, and before a start.
+
+    :raises TopologyMismatch: nothing but somebody's decision mends that
+    """
     service = get_service_name(service_class)
     with connect(
         config[AMQP_URI_CONFIG_KEY],
@@ -176,4 +179,7 @@ def declare_service(service_class: type, config: Mapping[str, Any]) -> list[str]
         heartbeat=10,
         ssl=config.get(AMQP_SSL_CONFIG_KEY),
     ) as connection:
-        return declare(connection.channel(), service, handlers_of(service_class), config)
+        try:
+            return declare(connection.channel(), service, handlers_of(service_class), config)
+        except amqp.PreconditionFailed as exc:
+            raise TopologyMismatch(f"{exc.reply_text}: delete or rename the queue in the broker") from exc

@@ -16,6 +16,7 @@ from typing import Any
 
 import amqp
 import eventlet
+from amqp import serialization, spec
 from amqp.method_framing import frame_writer
 from amqp.transport import TCPTransport
 from eventlet import patcher
@@ -29,8 +30,28 @@ IO_TIMEOUT = 3.0
 ANSWER_TIMEOUT = 10.0
 HEARTBEAT_FRAME = 8
 CHUNK = 16 * 1024
-#: bytes that may wait for a broker that does not read
+#: bytes that may wait for the hub's next turn; whoever has more to send waits for the socket
 BACKLOG = 8 * 1024 * 1024
+#: the property that says why a message's properties could not be read
+UNREADABLE = "unreadable"
+
+
+def _decode_properties(buffer: bytes, offset: int) -> tuple[dict[str, Any], int]:
+    """Read a message's properties.
+
+    RabbitMQ passes on what py-amqp cannot read: bytes that are no UTF-8, times after the year 9999, headers nested
+    without end. An exception here would come out of the reader and take the process down, each time anew.
+    """
+    try:
+        properties, end = serialization.decode_properties_basic(buffer, offset)
+        if any(not isinstance(name, str) for name in properties.get("application_headers", ())):
+            raise UnicodeError("a header's name")
+    except Exception as exc:
+        return {UNREADABLE: exc}, len(buffer)
+    return properties, end
+
+
+serialization.PROPERTY_CLASSES[spec.Basic.CLASS_ID] = _decode_properties
 
 
 def connect(
@@ -128,7 +149,9 @@ class CoalescedWrites:
         if self._failure is not None:
             raise self._failure
         if len(self._waiting) > BACKLOG:
-            raise TimeoutError("the broker does not read")
+            self.flush()
+            if self._failure is not None:
+                raise self._failure
         self._waiting += data
         if not self._scheduled:
             self._scheduled = True

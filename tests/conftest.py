@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
 
 import sqlalchemy as sa  # noqa: E402
+from eventlet import patcher  # noqa: E402
 
 from deploy.local.environment import names_in, scrub  # noqa: E402
 from deploy.local.infra import Infrastructure  # noqa: E402
@@ -28,6 +29,11 @@ from tests.support import databases  # noqa: E402
 from tests.support.stack import SERVICES, Stack  # noqa: E402
 
 PURPOSES = ("sql", "lonely")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run if a test module has brought greenlets into this process: threads would hang, anywhere."""
+    assert not patcher.is_monkey_patched("thread"), "something imports lib.runner or lib.cli into the test process"
 
 
 @pytest.fixture(scope="session")

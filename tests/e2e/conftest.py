@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from deploy.local.infra import Infrastructure
 from tests.e2e.client import Client
+from tests.support import databases
 from tests.support.stack import Stack
 
 
@@ -10,3 +15,19 @@ from tests.support.stack import Stack
 def client(stack: Stack) -> Client:
     """Nobody yet, on the running product."""
     return Client(stack.url)
+
+
+@pytest.fixture
+def lonely(infrastructure: Infrastructure, migrated: dict[str, str], tmp_path: Path) -> Iterator[Stack]:
+    """A broker (vhost) and databases that no process has ever seen."""
+    infrastructure.rabbitmq.ctl("add_vhost", "lonely")
+    infrastructure.rabbitmq.ctl("set_permissions", "-p", "lonely", "guest", ".*", ".*", ".*")
+    changed = {"AMQP_URI": migrated["AMQP_URI"].rstrip("/") + "/lonely"}
+    for name in databases.SERVICES.values():
+        for variable in (f"{name.upper()}_DATABASE_URL", f"{name.upper()}_MIGRATION_DATABASE_URL"):
+            changed[variable] = databases.on_database(migrated[variable], f"{name}_lonely")
+        databases.empty(migrated["POSTGRES_SUPERUSER_URL"], f"{name}_lonely")
+    stack = Stack({**migrated, **changed}, tmp_path)
+    yield stack
+    stack.stop()
+    infrastructure.rabbitmq.ctl("delete_vhost", "lonely")

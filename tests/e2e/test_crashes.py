@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,22 +66,6 @@ def test_registered_while_users_svc_was_dead_the_profile_appears_when_it_is_back
 def _profile(stack: Stack, user_id: str) -> Any:
     answer = requests.get(f"{stack.url}/users/{user_id}", timeout=5)
     return answer.json() if answer.status_code == 200 else None
-
-
-@pytest.fixture
-def lonely(infrastructure: Infrastructure, migrated: dict[str, str], tmp_path: Path) -> Iterator[Stack]:
-    """A broker (vhost) and databases that no process has ever seen."""
-    infrastructure.rabbitmq.ctl("add_vhost", "lonely")
-    infrastructure.rabbitmq.ctl("set_permissions", "-p", "lonely", "guest", ".*", ".*", ".*")
-    changed = {"AMQP_URI": migrated["AMQP_URI"].rstrip("/") + "/lonely"}
-    for name in databases.SERVICES.values():
-        for variable in (f"{name.upper()}_DATABASE_URL", f"{name.upper()}_MIGRATION_DATABASE_URL"):
-            changed[variable] = databases.on_database(migrated[variable], f"{name}_lonely")
-        databases.empty(migrated["POSTGRES_SUPERUSER_URL"], f"{name}_lonely")
-    stack = Stack({**migrated, **changed}, tmp_path)
-    yield stack
-    stack.stop()
-    infrastructure.rabbitmq.ctl("delete_vhost", "lonely")
 
 
 def test_on_an_empty_broker_a_registration_before_users_svc_ever_ran_makes_a_profile_when_it_starts(

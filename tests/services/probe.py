@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
 from lib import outbox
 from lib.access import anyone, owner
@@ -38,6 +39,15 @@ shelves = sa.Table(
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("changes", sa.Integer, nullable=False, server_default="0"),
+)
+
+# Who may come in, as events of two types say it: what any service keeps that follows somebody else's state.
+standings = sa.Table(
+    "standings",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),
 )
 
 
@@ -76,6 +86,11 @@ class ProbeService:
         """Return what JSON cannot say."""
         return object()
 
+    @rpc(allow=anyone, idempotent=True)
+    def large(self, size):
+        """Return a text of so many characters."""
+        return "x" * size
+
     @rpc(allow=anyone)
     def write(self, name, seconds=0):
         """Say that it has begun, sleep, then write an effect."""
@@ -107,6 +122,11 @@ class ProbeService:
                 time.sleep(pause)
             session.commit()
         return list(names)
+
+    @rpc(allow=anyone)
+    def change_once(self, *names, pause=0):
+        """The same, of a method that must not run twice."""
+        return self.change(*names, pause=pause)
 
     @rpc(allow=anyone, idempotent=True)
     def shelf(self, name):
@@ -154,6 +174,32 @@ class ProbeService:
         """Take the process down, as a crash in a C library would."""
         self._write(f"attempt {event['id']}")
         os.kill(os.getpid(), signal.SIGKILL)
+
+    @event_handler("source_svc", "user.disabled")
+    def on_disabled(self, event):
+        self._follow(event, enabled=False)
+
+    @event_handler("source_svc", "user.enabled")
+    def on_enabled(self, event):
+        self._follow(event, enabled=True)
+
+    def _follow(self, event: dict[str, Any], *, enabled: bool) -> None:
+        """Take over the newest state; an event that is told to be late fails until a newer one was there."""
+        new = insert(standings).values(subject=event["subject"], enabled=enabled, sequence=event["sequence"])
+        with self.ports.sessions() as session:
+            known = session.scalar(sa.select(standings.c.sequence).where(standings.c.subject == event["subject"]))
+            if event["data"].get("late") and (known or 0) < event["sequence"]:
+                self._write(f"early {event['id']}")
+                raise RuntimeError("told to come late")
+            session.execute(
+                new.on_conflict_do_update(
+                    index_elements=[standings.c.subject],
+                    set_={"enabled": new.excluded.enabled, "sequence": new.excluded.sequence},
+                    where=standings.c.sequence < new.excluded.sequence,
+                )
+            )
+            session.commit()
+        self._write(f"followed {event['id']}")
 
     def _effect(self, handler: str, event: dict[str, Any]) -> None:
         with SqlUnitOfWork(self.ports.sessions) as uow:

@@ -8,8 +8,9 @@ somebody else. Those are no blocking: on a machine that is busy with other proce
 As a control the hub can be blocked for `PLANTED` seconds: a file ``<HUB_WATCH>.sleep`` or ``….compute`` says how.
 """
 
-# First of all, as lib.runner does and for the same reason.
-from lib import runner  # isort: skip
+if __name__ == "__main__":
+    # First of all, as lib.runner does and for the same reason; but not where a test only wants the constants.
+    from lib import runner  # isort: skip
 
 import logging
 import os
@@ -55,14 +56,9 @@ def plant(file: Path) -> None:
                 pass
 
 
-def main() -> int:
-    file = Path(os.environ["HUB_WATCH"])
-    eventlet.spawn(watch, file)
-    eventlet.spawn(plant, file)
-    return runner.main(sys.argv[1:])
-
-
 if __name__ == "__main__":
-    code = main()
+    eventlet.spawn(watch, Path(os.environ["HUB_WATCH"]))
+    eventlet.spawn(plant, Path(os.environ["HUB_WATCH"]))
+    code = runner.main(sys.argv[1:])
     logging.shutdown()
     os._exit(code)

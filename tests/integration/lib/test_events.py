@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import Any
 
+from lib.ids import rfc3339, utc_now
+from lib.wire import connect
 from tests.conftest import ROOT
 from tests.integration.lib.conftest import PROBE, Probe, delete_queues
 from tests.support.waiting import eventually, stays
@@ -32,6 +34,12 @@ def cli(probe: Probe, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def parked_headers(probe: Probe) -> dict[str, Any]:
+    """Return the headers of the first parked message as they lie in the broker; it goes back with the connection."""
+    with connect(probe.config["AMQP_URI"], name="test", heartbeat=10) as connection:
+        return dict(connection.channel().basic_get("dead-probe_svc").headers)
+
+
 def test_twenty_duplicates_of_one_event_have_one_effect_per_handler(probe: Probe) -> None:
     event_id = probe.emit("thing.happened", copies=20)
     eventually(lambda: probe.depth("evt-source_svc-thing.happened--probe_svc.on_thing") == 0)
@@ -53,9 +61,17 @@ def test_an_event_that_fails_three_times_is_handled_in_the_end(probe: Probe) -> 
 
 
 def test_an_event_that_always_fails_is_parked_with_its_story_and_can_be_replayed(probe: Probe) -> None:
+    """Stock Nameko acknowledges an event whose handler raised: after one try the queue was empty and the event gone."""
     event_id = probe.emit("thing.failed", fails=4)
     eventually(lambda: probe.depth("dead-probe_svc") == 1)
     assert len(probe.effects(f"attempt {event_id}")) == 4
+
+    headers = parked_headers(probe)
+    assert headers["event-queue"] == "evt-source_svc-thing.failed--probe_svc.on_failed"
+    assert (headers["event-attempt"], headers["event-error-type"]) == (4, "RuntimeError")
+    assert headers["event-error"].startswith("told to fail")
+    assert "hunter2" not in headers["event-error"], "an exception's text may hold a secret"
+    assert headers["event-failed-at"] <= rfc3339(utc_now())
 
     listed = cli(probe, "dead-letters", "list")
     assert listed.returncode == 0, listed.stderr

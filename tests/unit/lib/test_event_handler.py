@@ -4,9 +4,11 @@ import pytest
 from amqp import Message
 from kombu.transport.pyamqp import Message as Received
 from nameko.events import BROADCAST, SINGLETON
-from nameko.exceptions import ConfigurationError, ContainerBeingKilled
+from nameko.exceptions import ConfigurationError, ContainerBeingKilled, RpcTimeout
+from sqlalchemy.exc import OperationalError
 
 from lib import events
+from lib.errors import Unavailable
 from lib.events import EventHandler
 from tests.unit.lib.fakes import Clock, FakeLink, message
 
@@ -123,6 +125,15 @@ def test_where_an_event_goes_after_each_failure(handler, attempt, exchange, next
     assert (copy["exchange"], copy["routing_key"], copy["mandatory"]) == (exchange, QUEUE, True)
     assert copy["properties"]["application_headers"]["event-attempt"] == next_attempt
     assert handler.queue_consumer.acknowledged == [event]
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), OperationalError("select", {}, Exception()), RpcTimeout(5)])
+@pytest.mark.parametrize("attempt", [1, 4, 5])
+def test_an_event_that_waits_for_something_uses_up_no_attempt(handler, attempt, error):
+    fail(handler, received({"event-attempt": attempt}), error)
+    (copy,) = handler.broker.link.sent
+    assert copy["exchange"] == "retry-users_svc-5s"
+    assert copy["properties"]["application_headers"]["event-attempt"] == attempt
 
 
 @pytest.mark.parametrize("attempt", [0, -1, -10])

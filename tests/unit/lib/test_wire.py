@@ -181,8 +181,16 @@ def test_a_failure_ends_the_connection_and_is_told_to_the_next_writer(writes, fa
 def test_a_broker_that_does_not_read_gets_no_more_than_so_much(writes, monkeypatch):
     monkeypatch.setattr(wire, "BACKLOG", 10)
     writes.write(b"x" * 11)
+    writes._socket.failure = TimeoutError()
     with pytest.raises(TimeoutError):
         writes.write(b"y")
+
+
+def test_more_than_may_wait_is_sent_at_once(writes, monkeypatch):
+    monkeypatch.setattr(wire, "BACKLOG", 10)
+    for part in (b"x" * 11, b"y"):
+        writes.write(part)
+    assert writes._socket.sent == [b"x" * 11]
 
 
 def test_flushing_a_connection_that_collects_nothing_is_harmless():

@@ -1,0 +1,125 @@
+"""Events out of order, twice, and lost with the broker's data: the state of the subscriber is right in the end.
+
+Stock Nameko 2.14.1 hands a late event to its handler like any other, seen with a stock service that ended "disabled"
+after ``enabled`` 2, ``disabled`` 1; and it keeps no copy of what it has dispatched.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from typing import Any
+
+import amqp
+import pytest
+
+from deploy.local.infra import Infrastructure
+from lib.ids import new_id, rfc3339, utc_now
+from lib.wire import connect
+from tests.e2e.client import Client
+from tests.e2e.test_main_journey import rows
+from tests.support import databases
+from tests.support.stack import Stack
+from tests.support.waiting import eventually, stays
+
+WANTED = ("auth_svc", "users_svc")
+PROFILE = "select email, source_sequence from profiles where id = :id"
+
+
+def publish(stack: Stack, user_id: str, email: str, sequence: int, *, copies: int) -> str:
+    """Put an event of an account into the broker, past auth_svc, and return its id."""
+    event_id = str(new_id())
+    envelope = {
+        "id": event_id,
+        "type": "user.registered",
+        "schema_version": 1,
+        "occurred_at": rfc3339(utc_now()),
+        "subject": user_id,
+        "sequence": sequence,
+        "correlation_id": f"corr-{event_id}",
+        "data": {"id": user_id, "email": email, "name": "Ada", "status": "active", "email_verified": False},
+    }
+    message = amqp.Message(json.dumps(envelope), content_type="application/json", content_encoding="utf-8")
+    with connect(stack.environment["AMQP_URI"], name="test", heartbeat=10, confirm_publish=True) as connection:
+        for _ in range(copies):
+            connection.channel().basic_publish_confirm(
+                message, exchange="auth_svc.events", routing_key="user.registered"
+            )
+    return event_id
+
+
+def test_late_and_doubled_events_of_an_account_leave_the_newest_state(stack: Stack, database: Any) -> None:
+    """``user.registered`` is the one event of an account that users_svc follows so far."""
+    user_id = str(new_id())
+    seen = "select 1 from inbox where event_id = :id"
+    for email, sequence in (("new@example.com", 2), ("old@example.com", 1), ("newest@example.com", 3)):
+        event_id = publish(stack, user_id, email, sequence, copies=3)
+        # Two handlers of users_svc, each of which has seen the event once.
+        eventually(lambda event_id=event_id: len(rows(database, "users", seen, id=event_id)) == 2)
+        newest = "new@example.com" if sequence < 3 else "newest@example.com"
+        assert rows(database, "users", PROFILE, id=user_id) == [(newest, max(2, sequence))]
+    eventually(
+        lambda: rows(database, "payments", "select count(*) from customers where id = :id", id=user_id) == [(1,)]
+    )
+
+
+@pytest.mark.faults
+def test_a_broker_that_has_lost_its_data_gets_its_queues_and_its_events_back(
+    lonely: Stack, infrastructure: Infrastructure, database: Any
+) -> None:
+    databases.migrate(lonely.environment, WANTED)
+    lonely.start(*WANTED, "gateway", wait=False)
+    for name in WANTED:
+        lonely.wait_healthy(name)
+    client = Client(lonely.url)
+    eventually(lambda: client.http.get(f"{lonely.url}/health/live", timeout=2).status_code == 200)
+    began = rfc3339(utc_now() - timedelta(seconds=5))
+    known = eventually(lambda: _registered(lonely))
+    eventually(lambda: _profile(database, known))
+    lonely.stop(["users_svc"])
+    lost = _registered(lonely)
+    sent = "select 1 from outbox where envelope->>'subject' = :id and sent_at is not null"
+    eventually(lambda: rows(database, "auth_lonely", sent, id=lost))
+
+    infrastructure.rabbitmq.ctl("delete_vhost", "lonely")
+    infrastructure.rabbitmq.ctl("add_vhost", "lonely")
+    infrastructure.rabbitmq.ctl("set_permissions", "-p", "lonely", "guest", ".*", ".*", ".*")
+    # auth_svc and the gateway have gone on running, and find back without hands.
+    unheard = eventually(lambda: _registered(lonely), within=15)
+    eventually(lambda: rows(database, "auth_lonely", sent, id=unheard))
+    databases.migrate(lonely.environment, WANTED)
+    lonely.start("users_svc", wait=False)
+    lonely.wait_healthy("users_svc")
+    stays(lambda: not _profile(database, lost) and not _profile(database, unheard), during=1.0)
+
+    again = subprocess.run(
+        [sys.executable, "-m", "lib.cli", "auth_svc", "resend-events", "--since", began],
+        cwd=databases.ROOT,
+        env=lonely.environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert again.stdout.strip() == "to be sent again: 3", again.stderr
+    eventually(lambda: _profile(database, lost) and _profile(database, unheard))
+    eventually(lambda: not rows(database, "auth_lonely", "select 1 from outbox where sent_at is null"))
+    # Three accounts, one of them heard of twice: counted once.
+    counted = "select sum(registrations) from member_statistics"
+    eventually(lambda: rows(database, "users_lonely", counted) == [(3,)])
+    stays(lambda: rows(database, "users_lonely", counted) == [(3,)], during=1.0)
+
+
+def _registered(stack: Stack) -> str | None:
+    """Return the id of a new account; None while the services cannot be reached."""
+    client = Client(stack.url)
+    try:
+        return client.register().user_id
+    except AssertionError:
+        return None
+
+
+def _profile(database: Any, user_id: str) -> bool:
+    return bool(rows(database, "users_lonely", "select 1 from profiles where id = :id", id=user_id))
