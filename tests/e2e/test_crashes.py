@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from deploy.local.infra import Infrastructure
+from deploy.local.processes import family
 from tests.e2e.client import PASSWORD, Client, unique_email
 from tests.e2e.test_main_journey import rows
 from tests.support import databases
@@ -142,10 +143,14 @@ def test_a_restarted_broker_needs_no_hands(stack: Stack, infrastructure: Infrast
 
 def test_a_gateway_whose_main_process_was_killed_starts_again(stack: Stack) -> None:
     client = Client(stack.url).register()
+    orphans = family(stack.pid("gateway"))
+    assert orphans
     os.kill(stack.pid("gateway"), signal.SIGKILL)  # not its workers, which hold the port
     assert stack.wait_end("gateway") == -9
-    stack.start("gateway")
-    eventually(lambda: client.get("/users/profile").status_code == 200)
+    stack.start("gateway", wait=False)
+    eventually(lambda: not any(Path(f"/proc/{each}").exists() for each in orphans))
+    stack.wait_healthy("gateway")
+    assert client.get("/users/profile").status_code == 200
 
 
 def test_nameko_shell_calls_as_the_readme_shows(stack: Stack) -> None:
