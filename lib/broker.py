@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +14,8 @@ from lib import topology
 from lib.link import Link
 from lib.rpc_client import RpcClient, ServiceView
 from lib.wire import process_name
+
+log = logging.getLogger(__name__)
 
 
 class Broker(SharedExtension):
@@ -45,8 +48,29 @@ class Broker(SharedExtension):
         self._handlers.append(handler)
 
     def link_up(self, connection: amqp.Connection) -> None:
-        with connection.channel() as channel:
-            topology.declare(channel, self.container.service_name, self._handlers, self.container.config)
+        try:
+            with connection.channel() as channel:
+                topology.declare(channel, self.container.service_name, self._handlers, self.container.config)
+        except amqp.PreconditionFailed as exc:
+            self._end(topology.TopologyMismatch(f"{exc.reply_text}: delete or rename the queue in the broker"))
+            raise
+
+    def declare_again(self) -> None:
+        """Have the queues back that somebody has deleted, now and not at the next connection."""
+        try:
+            topology.declare_service(self.container.service_cls, self.container.config)
+        except topology.TopologyMismatch as exc:
+            self._end(exc)
+        except (OSError, amqp.AMQPError) as exc:
+            log.warning("the queues could not be declared: %s", exc)
+
+    def _end(self, error: Exception) -> None:
+        """End the container: a service that tried again for ever would run calls and answer none."""
+
+        def fail() -> None:
+            raise error
+
+        self.container.spawn_managed_thread(fail, identifier="topology")
 
     def link_down(self) -> None:
         """Nothing of ours was on its way."""

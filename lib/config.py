@@ -199,8 +199,11 @@ def check(config: Mapping[str, Any], rules: Mapping[str, Rule] | None = None) ->
             url("postgresql+psycopg2")(f"{section}[{name}]", value)
     for name, value in _section(config, "HTTP_PORTS").items():
         integer(0, 65535)(f"HTTP_PORTS[{name}]", value)
-    if config["DB_STATEMENT_TIMEOUT"] >= config["RPC_TIMEOUT"]:
-        raise ConfigError("DB_STATEMENT_TIMEOUT: must be below RPC_TIMEOUT, or a caller gives up before its query does")
+    if config["DB_STATEMENT_TIMEOUT"] > config["RPC_TIMEOUT"] - 1:
+        # One second more is what a server gets that does not even say that it has stopped the statement.
+        raise ConfigError(
+            "DB_STATEMENT_TIMEOUT: must be a second below RPC_TIMEOUT, or a caller gives up before its query does"
+        )
     if config["APP_ENV"] == "production":
         _check_production(config)
 

@@ -28,6 +28,8 @@ from lib.faults import Fault
 
 log = logging.getLogger(__name__)
 
+LONGEST_HEADER = 512
+
 
 class Container(ServiceContainer):
     """Runs each worker inside a `CallContext` and writes one line about it."""
@@ -181,12 +183,16 @@ def call_context(
     """Return the context that a message's headers (without Nameko's prefix) describe."""
     deadline = headers.get(context.DEADLINE)
     remaining = deadline / 1000 - time.time() if isinstance(deadline, int | float) else None
-    correlation_id = headers.get(context.CORRELATION_ID)
     return CallContext(
-        correlation_id=correlation_id if isinstance(correlation_id, str) else context.new_correlation_id(),
+        correlation_id=_text(headers.get(context.CORRELATION_ID)) or context.new_correlation_id(),
         actor=actor,
         deadline=None if remaining is None else time.monotonic() + remaining,
         access_token=access_token,
-        traceparent=headers.get(context.TRACEPARENT),
-        locale=headers.get(context.LOCALE),
+        traceparent=_text(headers.get(context.TRACEPARENT)),
+        locale=_text(headers.get(context.LOCALE)),
     )
+
+
+def _text(value: Any) -> str | None:
+    """Return a header that goes on into logs, events and further calls; None for what only somebody strange sends."""
+    return value if isinstance(value, str) and len(value) <= LONGEST_HEADER else None

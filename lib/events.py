@@ -22,6 +22,7 @@ from nameko.exceptions import ConfigurationError, ContainerBeingKilled
 
 from lib import metrics, topology
 from lib.broker import Broker
+from lib.confirmation import Confirmation, Unroutable
 from lib.container import call_context
 from lib.errors import Unavailable
 from lib.ids import rfc3339, utc_now
@@ -37,6 +38,8 @@ ERROR_TYPE, ERROR, FAILED_AT = "event-error-type", "event-error", "event-failed-
 PERSISTENT = 2
 CONFIRM_WITHIN = 5.0
 LONGEST_ERROR = 500
+#: characters
+ROOM_FOR_HEADERS = 8 * 1024
 
 
 class EventHandler(NamekoEventHandler):
@@ -103,9 +106,7 @@ class EventHandler(NamekoEventHandler):
         park = park or (attempt > len(self._delays) and not waits)
         delay = self._delays[len(self._delays) // 2 if waits else min(attempt, len(self._delays)) - 1]
         exchange = topology.dead_queue(service) if park else topology.retry_queue(service, delay)
-        # The broker's own x- headers are not ours to send.
-        headers = {name: value for name, value in headers.items() if not name.startswith("x-")}
-        headers |= {
+        headers = _portable(headers) | {
             ATTEMPT: attempt if park or waits else attempt + 1,
             QUEUE: self.queue.name,
             ERROR_TYPE: type(error).__name__,
@@ -127,27 +128,47 @@ class EventHandler(NamekoEventHandler):
         While the broker takes nothing the event stays in our hands: each requeue would count as a delivery, and after
         a few of them a quorum queue parks it.
         """
+        confirmation: Confirmation | None = None
         while True:
             try:
-                self.broker.link.publish_confirmed(
-                    exchange=exchange,
-                    routing_key=self.queue.name,
-                    body=message.body,
-                    mandatory=True,
-                    properties={
-                        "content_type": message.content_type,
-                        "content_encoding": message.content_encoding,
-                        "delivery_mode": PERSISTENT,
-                        "application_headers": headers,
-                    },
-                ).wait(CONFIRM_WITHIN)
-            except Unavailable:
-                log.warning("event handler %s: the event could not be moved; trying again", self.method_name)
+                if confirmation is None or confirmation.settled:
+                    confirmation = self.broker.link.publish_confirmed(
+                        exchange=exchange,
+                        routing_key=self.queue.name,
+                        body=message.body,
+                        mandatory=True,
+                        properties={
+                            "content_type": message.content_type,
+                            "content_encoding": message.content_encoding,
+                            "delivery_mode": PERSISTENT,
+                            "application_headers": headers,
+                        },
+                    )
+                # A broker that takes its time still has it: to send it again would make two of it.
+                confirmation.wait(CONFIRM_WITHIN)
+            except Unavailable as exc:
+                log.warning("event handler %s: the event could not be moved (%s)", self.method_name, exc.code)
                 if not self.queue_consumer.consuming:
                     return False
+                if isinstance(exc, Unroutable):
+                    self.broker.declare_again()
                 time.sleep(1)
             else:
                 return True
+
+
+def _portable(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the headers that a copy keeps: the broker's own (``x-…``) are not ours to send, and a stranger's may be
+    too deep or too many to be sent at all."""
+    kept, room = {}, ROOM_FOR_HEADERS
+    for name, value in headers.items():
+        if name.startswith("x-") or not isinstance(value, str | int | float | bool):
+            continue
+        room -= len(name) + len(str(value))
+        if room < 0:
+            break
+        kept[name] = value
+    return kept
 
 
 def _is_away(error: BaseException) -> bool:

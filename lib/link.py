@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import random
+import secrets
 import socket
 import threading
 import time
@@ -25,25 +26,15 @@ from amqp import spec
 from amqp.exceptions import AMQPError
 
 from lib import wire
-from lib.errors import OutcomeUnknown, Unavailable
+from lib.confirmation import BrokerUnavailable, Confirmation, PublishUnconfirmed, Unroutable
 from lib.wire import IO_TIMEOUT
 
 log = logging.getLogger(__name__)
 
 TICK = 0.25
+#: bytes; one frame holds all of a message's properties, and RabbitMQ takes frames up to 128 KiB
+LONGEST_PROPERTIES = 120 * 1024
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
-
-
-class BrokerUnavailable(Unavailable):
-    """The message was not sent."""
-
-    code = "broker_unavailable"
-
-
-class PublishUnconfirmed(OutcomeUnknown):
-    """The message was sent, and the broker did not say whether it has it."""
-
-    code = "publish_unconfirmed"
 
 
 class Listener(Protocol):
@@ -63,28 +54,6 @@ class Listener(Protocol):
 
     def link_tick(self, connection: amqp.Connection) -> None:
         """Called about every `TICK` seconds."""
-
-
-class Confirmation:
-    """The broker's word about one message, to be waited for."""
-
-    __slots__ = ("_lock", "error")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
-        self.error: Exception | None = None
-
-    def settle(self, error: Exception | None = None) -> None:
-        self.error = error
-        self._lock.release()
-
-    def wait(self, timeout: float) -> None:
-        """Return once the broker has the message; raise `PublishUnconfirmed` after `timeout` seconds, or when lost."""
-        if not self._lock.acquire(timeout=max(0.0, timeout)):
-            raise PublishUnconfirmed("the broker did not confirm in time", retry_after=1)
-        if self.error is not None:
-            raise self.error
 
 
 class Link:
@@ -108,6 +77,8 @@ class Link:
         self._confirming: amqp.Channel | None = None
         self._next_tag = 0
         self._unconfirmed: dict[int, Confirmation] = {}
+        #: confirmed messages that must reach a queue, by their id
+        self._returnable: dict[str, int] = {}
         self._up = threading.Event()
         self._stopping = False
         self._blocked = False
@@ -195,6 +166,15 @@ class Link:
         timeout: float,
     ) -> Confirmation | None:
         message = amqp.Message(body, **properties)
+        mark = ""
+        if confirm:
+            if mandatory:
+                # By this it is known again when it comes back.
+                message.properties["message_id"] = mark = secrets.token_hex(8)
+            # Events carry headers of strangers. What cannot be sent costs its sender an exception here, and below
+            # everybody the connection.
+            if len(message._serialize_properties()) > LONGEST_PROPERTIES:
+                raise ValueError("the message's properties are too long")
         if not self._write_lock.acquire(timeout=max(0.0, timeout)):
             raise BrokerUnavailable("the connection to the broker is stalled", retry_after=1)
         try:
@@ -204,11 +184,13 @@ class Link:
                 raise BrokerUnavailable("there is no connection to the broker", retry_after=1)
             if self._blocked:
                 raise BrokerUnavailable("the broker takes no messages for now", retry_after=5)
-            confirmation = Confirmation() if confirm else None
+            confirmation = Confirmation(mark) if confirm else None
             if confirmation is not None:
                 # Registered before it is sent: the answer may be faster than we are.
                 self._next_tag += 1
                 self._unconfirmed[self._next_tag] = confirmation
+                if mark:
+                    self._returnable[mark] = self._next_tag
             try:
                 # Not basic_publish: that one reads from the socket, which is the reader's alone.
                 channel.send_method(spec.Basic.Publish, "Bssbb", (0, exchange, routing_key, mandatory, False), message)
@@ -300,7 +282,7 @@ class Link:
         with self._write_lock:
             self._connection = self._plain = self._confirming = None
             self._blocked = False
-            lost, self._unconfirmed = list(self._unconfirmed.values()), {}
+            lost, self._unconfirmed, self._returnable = list(self._unconfirmed.values()), {}, {}
         for confirmation in lost:
             confirmation.settle(PublishUnconfirmed("the broker went away before it confirmed", retry_after=1))
         if connection is not None:
@@ -333,9 +315,14 @@ class Link:
         for each in tags:
             confirmation = self._unconfirmed.pop(each, None)
             if confirmation is not None:
+                self._returnable.pop(confirmation.mark, None)
                 confirmation.settle(error)
 
-    def _on_return(self, _exc: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
+    def _on_return(self, _exc: Exception, _exchange: str, routing_key: str, message: Any) -> None:
+        # The broker confirms what it returns, too, right after this.
+        tag = self._returnable.pop(message.properties.get("message_id"), None)
+        if tag is not None:
+            self._settle(tag, False, Unroutable(f"no queue takes {routing_key}", retry_after=1))
         for listener in self._listeners:
             listener.link_returned(message)
 

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from lib import faultpoint, metrics, outbox
 from lib.broker import Broker
+from lib.confirmation import Confirmation
 from lib.errors import Unavailable
 from lib.ids import utc_now
 from lib.link import Link
@@ -62,27 +63,17 @@ def send_batch(sessions: Callable[[], Session], link: Link, service: str) -> int
             return 0
         faultpoint.reach("relay.before_publish")
         # All on their way before the first answer is waited for.
-        waiting, failure = [], None
-        try:
-            for row in rows:
-                content_type, encoding, body = serialization.dumps(row.envelope, "json")
-                confirmation = link.publish_confirmed(
-                    exchange=exchange,
-                    routing_key=row.type,
-                    body=body,
-                    properties={
-                        "content_type": content_type,
-                        "content_encoding": encoding,
-                        "delivery_mode": PERSISTENT,
-                        "message_id": row.envelope["id"],
-                        "application_headers": {
-                            f"{HEADER_PREFIX}.{name}": value for name, value in row.headers.items()
-                        },
-                    },
-                )
-                waiting.append((row.position, confirmation))
-        except Unavailable as exc:
-            failure = exc
+        waiting: list[tuple[int, Confirmation]] = []
+        failure: Unavailable | None = None
+        for row in rows:
+            try:
+                waiting.append((row.position, _publish(link, exchange, row)))
+            except Unavailable as exc:
+                failure = exc
+                break
+            except Exception:
+                # The others are not to wait for it; the gauge of the oldest event shows that there is something.
+                log.exception("outbox: row %s cannot be sent", row.position)
         sent = []
         deadline = time.monotonic() + CONFIRM_WITHIN
         for position, confirmation in waiting:
@@ -100,6 +91,22 @@ def send_batch(sessions: Callable[[], Session], link: Link, service: str) -> int
         if failure is not None:
             raise failure
         return len(sent)
+
+
+def _publish(link: Link, exchange: str, row: Any) -> Confirmation:
+    content_type, encoding, body = serialization.dumps(row.envelope, "json")
+    return link.publish_confirmed(
+        exchange=exchange,
+        routing_key=row.type,
+        body=body,
+        properties={
+            "content_type": content_type,
+            "content_encoding": encoding,
+            "delivery_mode": PERSISTENT,
+            "message_id": row.envelope["id"],
+            "application_headers": {f"{HEADER_PREFIX}.{name}": value for name, value in row.headers.items()},
+        },
+    )
 
 
 def oldest_unsent(session: Session) -> float:
@@ -177,8 +184,9 @@ class Relay(Extension):
                 measure_lag(self._sessions, service)
                 more = send_batch(self._sessions, self.broker.link, service)
                 if time.monotonic() >= purge_at:
-                    purge_at = time.monotonic() + PURGE_EVERY
-                    purge(self._sessions)
+                    # With a full batch there is more: go on, but not at the cost of what is to be sent.
+                    full = purge(self._sessions) >= PURGE_BATCH
+                    purge_at = time.monotonic() + (POLL_EVERY if full else PURGE_EVERY)
             except Unavailable:
                 # The link says why in the log; the rows wait.
                 time.sleep(0.1)

@@ -36,6 +36,9 @@ EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 def serve(name: str, config: dict[str, Any]) -> int:
     """Run the service until SIGTERM or SIGINT, and return the exit code."""
     cls = service_class(name)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Nothing is running yet that would have to be finished.
+        signal.signal(number, lambda *_: os._exit(0))
     # Looked at first, because Nameko's threads would add their tracebacks to what is wrong with a queue.
     with contextlib.suppress(OSError, AMQPError):
         topology.declare_service(cls, config)

@@ -78,6 +78,20 @@ BROKEN = {
     "a time after the year 9999": broken_properties(header=b"\x01aT" + struct.pack(">Q", 10**15)),
     "headers nested 5000 deep": broken_properties(header=_deep(5000)),
 }
+#: what py-amqp reads, and cannot send on: it is no help that it was read
+UNSENDABLE = {
+    "headers nested 600 deep": broken_properties(header=_deep(600)),
+    # Read as numbers of one byte, they would be sent as numbers of four, and be too long for a frame.
+    "60,000 small numbers": broken_properties(header=b"\x01aA" + struct.pack(">I", 120_000) + b"b\x07" * 60_000),
+}
+
+
+def deep_trace(reply_to: str, correlation_id: str) -> bytes:
+    """Return a request's properties with a trace that is a table nested 600 deep."""
+    name = _string(b"nameko.traceparent")
+    return broken_properties(
+        header=name + _deep(600)[2:], reply_to=reply_to.encode(), correlation_id=correlation_id.encode()
+    )
 
 
 class Watched:
@@ -103,6 +117,12 @@ class Watched:
         present = {name: value for name, value in properties.items() if value is not None}
         self._channel.basic_publish_confirm(amqp.Message(payload, **present), "nameko-rpc", f"probe_svc.{method}")
         return str(properties["correlation_id"] or "")
+
+    def send_with_deep_trace(self, method: str, body: Any) -> str:
+        correlation_id = secrets.token_hex(8)
+        properties = deep_trace(self._queue, correlation_id)
+        self.publish("nameko-rpc", f"probe_svc.{method}", broken(json.dumps(body).encode(), properties))
+        return correlation_id
 
     def answer(self, correlation_id: str) -> dict[str, Any]:
         """Return the body of the next reply, which must be to this call."""

@@ -22,8 +22,8 @@ from nameko.exceptions import RpcTimeout
 
 from deploy.local.infra import Infrastructure
 from lib.cluster import Cluster
+from lib.context import ANONYMOUS, CallContext
 from lib.faults import Fault
-from lib.rpc_client import ServiceUnavailable
 from tests.integration.lib.conftest import PROBE, Probe
 from tests.support.nameko_run import NamekoRun
 from tests.support.waiting import eventually, stays
@@ -67,11 +67,17 @@ def test_the_deadline_is_a_wall_of_real_time(probe: Probe, call: Call, cluster: 
 
 
 def test_a_call_whose_caller_has_gone_is_not_executed_later(probe: Probe, call: Call) -> None:
-    late = call(timeout=0.3)
-    probe.stop()
-    with pytest.raises((ServiceUnavailable, RpcTimeout)):
-        late.probe_svc.write("too late")
-    probe.start()
+    # It counts nobody yet, so that its first call is sent although nobody is there.
+    blind = Cluster(probe.config, name="blind")
+    blind.start()
+    try:
+        assert blind.wait_up(10)
+        probe.stop()
+        with pytest.raises(RpcTimeout):
+            blind.view(CallContext("late", actor=ANONYMOUS), timeout=0.3).probe_svc.write("too late")
+    finally:
+        blind.stop()
+        probe.start()
     assert call().probe_svc.echo(1) == 1
     stays(lambda: probe.effects("%too late") == [], during=0.5)
 

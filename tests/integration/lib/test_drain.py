@@ -7,6 +7,7 @@ finished calls out again (seen in 3 of 4 trials when the signal came in the midd
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from nameko.exceptions import RpcTimeout
 
 from lib.cluster import Cluster
 from lib.errors import Unavailable
@@ -25,15 +27,17 @@ SECOND = f"{PROBE}#2"
 pytestmark = pytest.mark.faults
 
 
-def load(call: Call, prefix: str, calls: int, seconds: float) -> dict[str, str]:
+def load(call: Call, prefix: str, calls: int, seconds: float, *, timeout: float = 15) -> dict[str, str]:
     """Make `calls` calls of `write` at once, and return name → outcome."""
 
     def one(number: int) -> tuple[str, str]:
         name = f"{prefix}-{number}"
         try:
-            call(wait=False, timeout=15).probe_svc.write(name, seconds=seconds)
+            call(wait=False, timeout=timeout).probe_svc.write(name, seconds=seconds)
         except Unavailable as exc:
             return name, exc.code
+        except RpcTimeout:
+            return name, "RpcTimeout"
         return name, "ok"
 
     with ThreadPoolExecutor(calls) as pool:
@@ -96,18 +100,29 @@ def test_sigterm_with_the_broker_away_ends_cleanly(probe: Probe, call: Call, inf
         infrastructure.rabbitmq.start()
 
 
+def test_sigterm_before_the_broker_has_answered_for_the_first_time_ends_cleanly(idle_probe: Probe) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(20)
+        uri = f"amqp://guest:guest@127.0.0.1:{silent.getsockname()[1]}/"
+        idle_probe.stack.start(PROBE, wait=False, HTTP_PORT="0", AMQP_URI=uri)
+        with silent.accept()[0]:
+            idle_probe.stack.terminate(PROBE)
+            assert idle_probe.stack.wait_end(PROBE, within=10) == 0
+
+
 def test_work_that_does_not_end_is_cut_off_at_the_cap(idle_probe: Probe, call: Call) -> None:
     idle_probe.start(DRAIN_TIMEOUT="2")
+    before = idle_probe.stack.log(PROBE).count("DRAIN_TIMEOUT")
     call().probe_svc.echo(1)
     with ThreadPoolExecutor(1) as pool:
-        outcomes = pool.submit(load, call, "endless", 1, 12.0)
+        outcomes = pool.submit(load, call, "endless", 1, 12.0, timeout=6)
         eventually(lambda: idle_probe.effects("begun endless-%"))
         started = time.monotonic()
         idle_probe.stack.terminate(PROBE)
         assert idle_probe.stack.wait_end(PROBE, within=20) == 0
         assert time.monotonic() - started < 5
-        assert idle_probe.stack.log(PROBE).count("DRAIN_TIMEOUT") == 1
-        outcomes.cancel()
+        assert idle_probe.stack.log(PROBE).count("DRAIN_TIMEOUT") == before + 1
+        assert outcomes.result() == {"endless-0": "RpcTimeout"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -139,7 +139,7 @@ def process(elsewhere: Probe) -> Iterator[Probe]:
     yield elsewhere
     elsewhere.stop()
     with connect(elsewhere.config["AMQP_URI"], name="test", heartbeat=10) as connection:
-        for queue in ("rpc-probe_svc", ON_THING, DEAD):
+        for queue in ("rpc-probe_svc", ON_THING, DEAD, "retry-probe_svc-0.2s"):
             connection.channel().queue_delete(queue)
 
 
@@ -179,6 +179,28 @@ def test_a_queue_that_is_replaced_under_a_running_service_is_one_clear_error(pro
     process.start()
     declare_otherwise(process, queue, instead=True)
     check_it_ended_clearly(process, queue)
+
+
+@pytest.mark.parametrize("queue", [DEAD, "retry-probe_svc-0.2s"])
+def test_a_queue_behind_the_handlers_that_is_replaced_ends_the_service_at_its_next_connection(
+    process: Probe, infrastructure: Infrastructure, queue: str
+) -> None:
+    """Or it would run calls over one connection, and try for ever to get another one for the answers."""
+    process.start()
+    declare_otherwise(process, queue, instead=True)
+    infrastructure.rabbitmq.ctl("close_all_connections", "-p", "elsewhere", "test")
+    check_it_ended_clearly(process, queue)
+
+
+def test_a_failing_event_survives_that_the_queues_behind_its_handler_were_deleted(process: Probe) -> None:
+    process.start()
+    with connect(process.config["AMQP_URI"], name="test", heartbeat=10) as connection:
+        for queue in (DEAD, "retry-probe_svc-0.2s"):
+            connection.channel().queue_delete(queue)
+    recovers, parked = process.emit("thing.failed", fails=1), process.emit("thing.failed", fails=9)
+    eventually(lambda: process.effects(f"on_failed {recovers}"))
+    eventually(lambda: process.depth(DEAD) == 1, within=20)
+    assert len(process.effects(f"attempt {parked}")) == 4
 
 
 def test_a_queue_that_is_deleted_under_a_running_service_is_made_again(process: Probe) -> None:

@@ -25,7 +25,7 @@ import requests
 from lib import topology
 from lib.wire import connect
 from tests.integration.lib.conftest import PROBE, Probe
-from tests.integration.lib.poison import BROKEN, CALL, DEAD, HUGE, JSON, Trap, Watched, broken
+from tests.integration.lib.poison import BROKEN, CALL, DEAD, HUGE, JSON, UNSENDABLE, Trap, Watched, broken
 from tests.services.probe import ProbeService
 from tests.support.stack import free_port
 from tests.support.waiting import eventually
@@ -181,6 +181,13 @@ def test_headers_of_any_type_do_no_harm(watched: Watched, value: Any) -> None:
     watched.assert_well()
 
 
+def test_a_trace_that_cannot_be_sent_on_stays_here(watched: Watched) -> None:
+    """It would end the connection over which it is sent on, and an event with it could never leave the outbox."""
+    answer = watched.answer(watched.send_with_deep_trace("ask", {"args": ["probe", "echo", "on"], "kwargs": {}}))
+    assert answer["result"] == "on"
+    watched.assert_well()
+
+
 @pytest.mark.parametrize("properties", BROKEN.values(), ids=BROKEN.keys())
 def test_properties_that_cannot_be_read_are_survived(watched: Watched, properties: bytes) -> None:
     """Nobody can be answered: the address is a part of what cannot be read."""
@@ -199,6 +206,7 @@ BAD_EVENTS: dict[str, amqp.Message] = {
     "120 KiB of headers": amqp.Message(b"{bad", **JSON, application_headers={f"h{n}": "x" * 1000 for n in range(120)}),
     "a header's name that is no UTF-8": amqp.Message(b"{bad", **JSON, application_headers={b"\xff": True}),
     **{name: broken(b"{}", properties) for name, properties in BROKEN.items()},
+    **{name: broken(b"{bad", properties) for name, properties in UNSENDABLE.items()},
 }
 
 

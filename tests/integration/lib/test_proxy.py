@@ -25,8 +25,8 @@ from nameko.exceptions import IncorrectSignature, MethodNotFound, RpcTimeout
 
 from deploy.local.infra import Infrastructure
 from lib.cluster import Cluster
+from lib.confirmation import BrokerUnavailable
 from lib.faults import Fault
-from lib.link import BrokerUnavailable
 from lib.rpc_client import ServiceUnavailable
 from tests.conftest import ROOT
 from tests.integration.lib.conftest import PROBE, Probe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import amqp
 from amqp.exceptions import NotFound
 from kombu import serialization
 
-from lib.link import BrokerUnavailable, Confirmation, PublishUnconfirmed
+from lib.confirmation import BrokerUnavailable, Confirmation, PublishUnconfirmed, Unroutable
 
 
 class Clock:
@@ -40,7 +41,7 @@ class Clock:
 class FakeLink:
     """A link whose messages go into a list, and whose confirmations a test settles.
 
-    :param outcomes: what happens to each confirmed message in turn: "ack", "nack", "silence" or "away"
+    :param outcomes: of the confirmed messages in turn: "ack", "late", "nack", "returned", "silence" or "away"
     """
 
     def __init__(self, *outcomes: str) -> None:
@@ -69,6 +70,10 @@ class FakeLink:
             confirmation.settle()
         elif outcome == "nack":
             confirmation.settle(PublishUnconfirmed("refused"))
+        elif outcome == "returned":
+            confirmation.settle(Unroutable("no queue"))
+        elif outcome == "late":
+            threading.Timer(0.1, confirmation.settle).start()
         return confirmation
 
 

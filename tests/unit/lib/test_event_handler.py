@@ -38,6 +38,10 @@ class Broker:
     def __init__(self, link):
         self.link = link
         self.declared = []
+        self.declared_again = 0
+
+    def declare_again(self):
+        self.declared_again += 1
 
     def declare(self, handler):
         self.declared.append(handler)
@@ -175,13 +179,45 @@ def test_an_event_whose_copy_is_not_safe_goes_back_when_it_cannot_stay_in_our_ha
     assert handler.queue_consumer.requeued == [event]
 
 
-def test_while_the_broker_takes_nothing_an_event_stays_in_our_hands():
-    handler = made("away", "silence", "away", "away", "away", "away", "away", "ack")
+def test_while_the_broker_takes_nothing_an_event_stays_in_our_hands(clock):
+    handler = made("away", "nack", "away", "away", "away", "away", "away", "ack")
     handler.setup()
     event = received()
     fail(handler, event)
     assert handler.queue_consumer.requeued == []
     assert handler.queue_consumer.acknowledged == [event]
+
+
+def test_a_broker_that_takes_its_time_gets_no_second_copy(clock, monkeypatch):
+    monkeypatch.setattr(events, "CONFIRM_WITHIN", 0.01)
+    handler = made("late")
+    handler.setup()
+    event = received()
+    fail(handler, event)
+    assert len(handler.broker.link.sent) == 1
+    assert handler.queue_consumer.acknowledged == [event]
+
+
+def test_a_copy_that_no_queue_takes_is_sent_again_once_the_queues_are_declared(clock):
+    handler = made("returned", "ack")
+    handler.setup()
+    event = received()
+    fail(handler, event)
+    assert handler.broker.declared_again == 1
+    assert len(handler.broker.link.sent) == 2
+    assert handler.queue_consumer.acknowledged == [event]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"deep": {"deep": {}}}, {"many": [1] * 60_000}, {"long": "x" * 100_000}, {f"h{i}": i for i in range(50_000)}],
+    ids=["deep", "many", "long", "numerous"],
+)
+def test_a_strangers_headers_do_not_go_on(handler, headers):
+    fail(handler, received({"nameko.call_id": "kept", "event-attempt": 2, **headers}))
+    kept = handler.broker.link.sent[0]["properties"]["application_headers"]
+    assert (kept["nameko.call_id"], kept["event-attempt"]) == ("kept", 3)
+    assert len(str(kept)) < 20_000
 
 
 def test_what_cannot_be_read_is_parked_at_once(handler):

@@ -8,8 +8,8 @@ from sqlalchemy import exc as sa
 from sqlalchemy.orm.exc import StaleDataError
 
 from lib import errors
+from lib.confirmation import BrokerUnavailable, PublishUnconfirmed
 from lib.faults import Fault
-from lib.link import BrokerUnavailable, PublishUnconfirmed
 from lib.refusals import refusal_of
 from lib.rpc_client import CallInterrupted, ServiceUnavailable
 from lib.tokens import InvalidToken, KeysUnavailable

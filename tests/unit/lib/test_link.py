@@ -4,13 +4,15 @@ import threading
 import time
 
 import pytest
+from amqp import Message
 from amqp.exceptions import AMQPError, ConnectionForced
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import link as link_module
+from lib.confirmation import BrokerUnavailable, Confirmation, PublishUnconfirmed, Unroutable
 from lib.errors import OutcomeUnknown
-from lib.link import BrokerUnavailable, Confirmation, Link, PublishUnconfirmed
+from lib.link import Link
 from lib.wire import process_name
 from tests.unit.lib.fakes import Connection
 
@@ -247,10 +249,35 @@ def test_a_connection_that_never_came_up_is_told_to_nobody():
 
 
 def test_a_returned_message_is_handed_on(opened):
+    returned = Message("")
     for channel in (opened.plain, opened.confirming):
         for callback in channel.events["basic_return"]:
-            callback(None, "x", "k", "the message")
-    assert opened.listener.told[1:] == [("returned", "the message")] * 2
+            callback(None, "x", "k", returned)
+    assert opened.listener.told[1:] == [("returned", returned)] * 2
+
+
+def test_a_confirmed_message_that_came_back_has_failed_although_the_broker_confirms_it(opened):
+    confirmation = opened.confirmed(mandatory=True)
+    returned = Message("", message_id=opened.confirming.sent[-1][1].properties["message_id"])
+    for callback in opened.confirming.events["basic_return"]:
+        callback(None, "x", "k", returned)
+    opened.broker_says("ack", 1)
+    with pytest.raises(Unroutable):
+        confirmation.wait(0)
+
+
+def test_what_cannot_be_sent_costs_nobody_the_connection(opened):
+    for headers in ({"deep": _deep(700)}, {"long": "x" * 130_000}):
+        with pytest.raises((ValueError, RecursionError)):
+            opened.confirmed(properties={"application_headers": headers})
+    opened.confirmed()
+
+
+def _deep(levels):
+    headers = {}
+    for _ in range(levels):
+        headers = {"deeper": headers}
+    return headers
 
 
 # --- the reader -----------------------------------------------------------------------------------------------------

@@ -257,7 +257,7 @@ def test_a_commit_wakes_the_relay_until_it_has_ended(running):
 
 def test_rows_are_purged_now_and_then(running, clock, monkeypatch):
     purged = []
-    monkeypatch.setattr(relay, "purge", purged.append)
+    monkeypatch.setattr(relay, "purge", lambda sessions: purged.append(sessions) or 0)
     made, _ = running(1, 1, 0)
     # Time goes on while batches are sent.
     send = relay.send_batch
@@ -269,3 +269,18 @@ def test_rows_are_purged_now_and_then(running, clock, monkeypatch):
     monkeypatch.setattr(relay, "send_batch", slowly)
     made.finish()
     assert len(purged) == 1
+
+
+def test_with_more_to_purge_than_a_batch_it_goes_on(running, clock, monkeypatch):
+    purged = []
+    monkeypatch.setattr(relay, "purge", lambda sessions: purged.append(sessions) or relay.PURGE_BATCH)
+    made, _ = running(1, 1, 1, 0)
+    send, steps = relay.send_batch, iter([relay.PURGE_EVERY, relay.POLL_EVERY, 0, 0])
+
+    def slowly(*arguments):
+        clock.advance(next(steps))
+        return send(*arguments)
+
+    monkeypatch.setattr(relay, "send_batch", slowly)
+    made.finish()
+    assert len(purged) == 2

@@ -12,10 +12,10 @@ from nameko.exceptions import MalformedRequest, MethodNotFound, RemoteError, Rpc
 
 from lib import context, rpc_client
 from lib.cluster import ClusterView
+from lib.confirmation import BrokerUnavailable
 from lib.context import ANONYMOUS, SYSTEM, Actor, CallContext
 from lib.errors import OutcomeUnknown, Unavailable
 from lib.faults import Fault
-from lib.link import BrokerUnavailable
 from lib.rpc_client import CallInterrupted, RpcClient, ServiceUnavailable, ServiceView
 from tests.unit.lib.fakes import Clock, Connection, FakeLink, message
 

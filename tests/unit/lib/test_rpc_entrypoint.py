@@ -11,10 +11,10 @@ from lib import caller as caller_module
 from lib import context, rpc
 from lib.access import anyone, owner, signed_in, system
 from lib.caller import Caller, actor_without_keys, caller_of
+from lib.confirmation import BrokerUnavailable
 from lib.context import ANONYMOUS, SYSTEM, Actor, NotAllowed, NotSignedIn
 from lib.errors import Conflict, Limited, OutcomeUnknown
 from lib.faults import Fault
-from lib.link import BrokerUnavailable
 from lib.rpc import Expired, Rpc, RpcConsumer
 from lib.tokens import InvalidToken
 from tests.unit.lib.fakes import Clock, FakeLink, message
