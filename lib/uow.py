@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
+from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lib import outbox
 from lib.aggregate import Aggregate
 from lib.ids import utc_now
+from lib.statements import insert_unless_there
 
 
 def constraint_of(error: IntegrityError) -> str | None:
@@ -49,12 +50,7 @@ class SqlUnitOfWork:
 
         A concurrent transaction with the same event waits here until this one ends, so one of them is first.
         """
-        inbox = sa.table(outbox.INBOX, sa.column("handler"), sa.column("event_id"), sa.column("seen_at"))
-        inserted = self.session.execute(
-            insert(inbox)
-            .values(handler=handler, event_id=sa.cast(event_id, sa.Uuid), seen_at=utc_now())
-            .on_conflict_do_nothing()
-        )
+        inserted = self.session.execute(_SEEN, {"handler": handler, "event_id": UUID(event_id), "seen_at": utc_now()})
         return bool(inserted.rowcount)  # type: ignore[attr-defined]  # a CursorResult, as of every INSERT
 
     def commit(self) -> None:
@@ -73,6 +69,7 @@ class SqlUnitOfWork:
 
 
 _OUTBOX = outbox.outbox_table(sa.MetaData())
+_SEEN = insert_unless_there(outbox.inbox_table(sa.MetaData()))
 _CHANGED = "changed aggregates"
 
 

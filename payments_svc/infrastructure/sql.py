@@ -9,10 +9,10 @@ from typing import Any, Self
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 
+from lib.statements import insert_unless_there
 from lib.uow import SqlUnitOfWork, constraint_of
 from payments_svc.application.ports import Row
 from payments_svc.domain.customer import Customer
@@ -59,12 +59,16 @@ class SqlRefunds:
         return refund
 
 
+_ADD_CUSTOMER = insert_unless_there(customers)
+_TAKE_CLAIM = insert_unless_there(idempotency_claims, "ON CONSTRAINT idempotency_claims_scope_key")
+
+
 class SqlCustomers:
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def ensure(self, customer: Customer) -> None:
-        self._session.execute(insert(customers).values(asdict(customer)).on_conflict_do_nothing())
+        self._session.execute(_ADD_CUSTOMER, asdict(customer))
 
 
 class SqlClaims:
@@ -73,13 +77,8 @@ class SqlClaims:
 
     def take(self, claim: Claim) -> Claim:
         row = {column.key: getattr(claim, column.key) for column in idempotency_claims.columns}
-        inserted = self._session.execute(
-            insert(idempotency_claims)
-            .values(row)
-            .on_conflict_do_nothing(constraint="idempotency_claims_scope_key")
-            .returning(idempotency_claims.c.attempt_id)
-        ).first()
-        if inserted is not None:
+        inserted = self._session.execute(_TAKE_CLAIM, row)
+        if inserted.rowcount:  # type: ignore[attr-defined]  # a CursorResult, as of every INSERT
             # The row is there, so the object is not to be inserted once more; its later changes are to be written.
             make_transient_to_detached(claim)
             self._session.add(claim)

@@ -7,15 +7,19 @@ from typing import Any, Self
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from lib.database import Sessions
+from lib.statements import insert_unless_there
 from lib.uow import SqlUnitOfWork
 from users_svc.domain.profile import Profile
 from users_svc.domain.statistics import DayStatistics
 from users_svc.infrastructure.tables import member_statistics, profiles
 
+_ADD = insert_unless_there(profiles, "(id)")
+_COUNT = insert_unless_there(
+    member_statistics, "(day)", otherwise="UPDATE SET registrations = member_statistics.registrations + 1"
+)
 _BY_ID = sa.select(profiles).where(profiles.c.id == sa.bindparam("user_id"))
 
 
@@ -26,7 +30,7 @@ class SqlProfiles:
     def add_or_get(self, profile: Profile) -> Profile:
         row = {column.name: getattr(profile, column.name) for column in profiles.columns}
         # Only the id may clash in silence: a clash of anything else is two people's and has to be heard.
-        self._session.execute(insert(profiles).values(row).on_conflict_do_nothing(index_elements=[profiles.c.id]))
+        self._session.execute(_ADD, row)
         return self._session.execute(
             sa.select(Profile).where(profiles.c.id == profile.id).with_for_update(),
             # Another transaction may have written since this one looked without a lock.
@@ -48,14 +52,7 @@ class SqlStatistics:
 
     def add_registration(self, day: date) -> None:
         # Adding is the database's work: read-modify-write would lose counts.
-        self._session.execute(
-            insert(member_statistics)
-            .values(day=day, registrations=1)
-            .on_conflict_do_update(
-                index_elements=[member_statistics.c.day],
-                set_={"registrations": member_statistics.c.registrations + 1},
-            )
-        )
+        self._session.execute(_COUNT, {"day": day, "registrations": 1})
 
     def of(self, day: date) -> DayStatistics:
         query = sa.select(member_statistics.c.registrations).where(member_statistics.c.day == day)
