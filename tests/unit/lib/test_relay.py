@@ -86,6 +86,14 @@ def test_nothing_to_send_touches_nothing():
     assert (link.sent, database.committed, database.open) == ([], 0, 0)
 
 
+def test_a_row_that_cannot_be_sent_keeps_no_other_one_back(caplog):
+    database, link = Database(1, 2, 3), FakeLink()
+    database.rows[1].envelope = {"id": "e2", "data": object()}
+    assert relay.send_batch(database, link, "some_svc") == 2
+    assert (database.marked, database.committed) == ([1, 3], 1)
+    assert "row 2 cannot be sent" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("outcomes", "marked"),
     [
