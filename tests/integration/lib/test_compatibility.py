@@ -5,8 +5,10 @@ There is nothing to be red with stock here: stock is what these tests talk to.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -21,9 +23,10 @@ from lib.aggregate import Aggregate
 from lib.cluster import Cluster
 from lib.faults import Fault
 from lib.ids import new_id
+from tests.conftest import ROOT
 from tests.integration.lib.conftest import Probe
 from tests.services import probe as probe_module
-from tests.support.nameko_run import NamekoRun, shell
+from tests.support.nameko_run import NAMEKO, NamekoRun, shell
 from tests.support.waiting import eventually
 
 Call = Callable[..., Any]
@@ -48,6 +51,29 @@ def stock_proxy(probe: Probe) -> Iterator[Any]:
     """What ``with ClusterRpcProxy(config)`` gives, with nothing but the broker's address."""
     with ClusterRpcProxy({"AMQP_URI": probe.config["AMQP_URI"]}, timeout=5) as rpc:
         yield rpc
+
+
+# --- stock Nameko starting ours ---
+
+
+def test_nameko_run_starts_our_service(idle_probe: Probe, call: Call, cluster: Cluster, tmp_path: Path) -> None:
+    """``nameko run --config config.yaml <module>``, as its documentation says; our runner adds a drain's cap to it."""
+    with (tmp_path / "run.log").open("wb") as log:
+        process = subprocess.Popen(
+            [NAMEKO, "run", "--config", idle_probe.stack.environment["CONFIG_PATH"], "tests.services.probe"],
+            cwd=ROOT,
+            env={**idle_probe.stack.environment, "HTTP_PORT": "0"},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        eventually(lambda: cluster.consumers("probe_svc"), within=20)
+        assert call().probe_svc.write("by nameko run") == "by nameko run"
+        event_id = idle_probe.emit("thing.happened")
+        eventually(lambda: len(idle_probe.effects(f"%{event_id}")) == 2)
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
 
 
 # --- stock clients calling ours ---
