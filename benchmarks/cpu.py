@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-from collections import defaultdict
-from pathlib import Path
 
-from benchmarks import contenders, load, report
+from benchmarks import contenders, load
+from benchmarks.contenders import Contender
+from benchmarks.rounds import run
 from benchmarks.servers import Servers
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
@@ -28,23 +27,11 @@ def main(wanted: list[str]) -> int:
     if problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1
-    speeds, costs = defaultdict(lambda: defaultdict(list)), defaultdict(lambda: defaultdict(list))
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        servers = Servers(Path(folder))
-        try:
-            servers.start(peers=False)
-            chosen = {area: each for area, each in contenders.ours(servers).items() if area.split()[-1] in wanted}
-            for each in chosen.values():
-                each.ask(WARM_UP)
-            for _ in range(ROUNDS):
-                for area, each in chosen.items():
-                    speed, cost = each.measure(SECONDS)
-                    speeds[area][each.name].append(speed)
-                    costs[area][each.name].append(cost)
-            memory = servers.memory()
-        finally:
-            servers.stop()
-    print(report.speed(speeds), report.cpu(costs), report.memory(memory), sep="\n\n")
+
+    def choose(servers: Servers) -> dict[str, list[Contender]]:
+        return {area: [each] for area, each in contenders.ours(servers).items() if area.split()[-1] in wanted}
+
+    print(run(choose, peers=False, rounds=ROUNDS, seconds=SECONDS, warm_up=WARM_UP))
     return 0
 
 
