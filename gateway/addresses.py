@@ -46,4 +46,5 @@ def limiting_key(address: Address | None) -> str:
     """Return what rate limits count by: an IPv6 customer has a whole /64 to choose addresses from."""
     if isinstance(address, IPv6Address):
         return str(ip_network((address, 64), strict=False))
-    return str(address)
+    # Whoever comes from nowhere, as over a Unix socket, is one client.
+    return str(address) if address is not None else "unknown"

@@ -12,7 +12,7 @@ from typing import Any
 
 BASE = "/api/v1"
 ROOT_DOCUMENTS = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json"})
-ROOT_FOLDERS = ("/docs/", "/.well-known/")
+ROOT_FOLDERS = ("/docs/", "/pages/", "/.well-known/")
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

@@ -12,7 +12,22 @@ from werkzeug.routing import UnicodeConverter
 from gateway import aliases, bearer, errors, headers, lifecycle, limits, openapi, state
 from gateway.access_log import AccessLog
 from gateway.admission import Admission
-from gateway.routes import auth, documents, health, payments, users
+from gateway.counters import REDIS_OPTIONS, Counters
+from gateway.revocations import SPARE, Revocations
+from gateway.routes import (
+    admin,
+    auth,
+    documents,
+    email,
+    health,
+    oauth,
+    pages,
+    passwords,
+    payments,
+    security_events,
+    sessions,
+    users,
+)
 from gateway.settings import Settings
 
 
@@ -27,6 +42,7 @@ def create_app(
     access_log: AccessLog | None = None,
     counters: str | None = None,
     redis_client: state.Pingable | None = None,
+    revocations: Revocations | None = None,
 ) -> Flask:
     """Return the WSGI application.
 
@@ -35,8 +51,14 @@ def create_app(
     :param access_log: gets a line for each request; the default writes none
     :param counters: where rate limits are counted, as the library `limits` writes it; the default is ``REDIS_URL``
     :param redis_client: what the health check asks; the default is a client of ``REDIS_URL``
+    :param revocations: what tokens are held against; the default learns from the cluster, once a keeper loads it
     """
     settings = Settings.of(config)
+    uri = counters or settings.redis_url
+    counting = Counters(uri, processes=settings.workers) if settings.rate_limits else None
+    if revocations is None:
+        revocations = Revocations(bearer.snapshots(cluster), keep=settings.access_token_ttl + SPARE)
+    cluster.listen(revocations)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = IdConverter
@@ -44,7 +66,9 @@ def create_app(
         settings=settings,
         cluster=cluster,
         tokens=bearer.verifier(cluster, issuer=settings.issuer, audience=settings.audience),
-        redis=redis_client or redis.Redis.from_url(settings.redis_url, **limits.REDIS_OPTIONS),
+        revocations=revocations,
+        redis=redis_client or redis.Redis.from_url(settings.redis_url, **REDIS_OPTIONS),
+        counters=counting,
         admission=Admission(settings.threads),
     )
     errors.register(app)
@@ -53,9 +77,10 @@ def create_app(
     api.register_converter(IdConverter, lambda _: {"type": "string", "format": "uuid"})
     app.register_blueprint(health.blueprint)
     app.register_blueprint(documents.blueprint)
-    for blueprint in (auth.blueprint, users.blueprint, payments.blueprint):
-        api.register_blueprint(blueprint)
-    finishers = [limits.install(app, settings, counters), headers.cross_origin(settings)]
+    app.register_blueprint(pages.blueprint)
+    for area in (auth, sessions, email, passwords, security_events, oauth, admin, users, payments):
+        api.register_blueprint(area.blueprint)
+    finishers = [limits.install(app, counting), headers.cross_origin(settings)]
     lifecycle.install(app, [each for each in finishers if each is not None], access_log or AccessLog())
     app.wsgi_app = headers.Security(aliases.Aliases(app.wsgi_app), settings)  # type: ignore[method-assign]
     return app

@@ -1,7 +1,8 @@
 """Who asks: the access token of the request (RFC 6750), verified against the issuer's public keys (RFC 9068).
 
 No RPC per request: the keys are a copy that is kept fresh beside the requests (`KeyKeeper`), and asked for again when
-a token names a key that is not in it. While there is no copy at all, the answer is 503 and not 401.
+a token names a key that is not in it; so is what has been revoked (`gateway.revocations`). While there is no copy at
+all, the answer is 503 and not 401.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from flask import g, request
 
+from gateway.revocations import Snapshot
 from gateway.state import Cluster, gateway
 from lib import context, logs
 from lib.context import ANONYMOUS, Actor, CallContext, NotSignedIn
@@ -26,6 +28,7 @@ log = logs.get("gateway.bearer")
 View = Callable[..., Any]
 
 KEYS_TIMEOUT = 2.0
+SNAPSHOT_TIMEOUT = 5.0
 REFRESH_EVERY = 60.0
 RETRY_EVERY = 0.25
 
@@ -36,11 +39,25 @@ def verifier(cluster: Cluster, *, issuer: str, audience: str) -> AccessTokenVeri
     """Return the process's verifier, with keys by RPC from auth_svc."""
 
     def fetch() -> Mapping[str, Any]:
-        nobody = CallContext(correlation_id=context.new_correlation_id(), actor=ANONYMOUS)
-        keys: Mapping[str, Any] = cluster.view(nobody, timeout=KEYS_TIMEOUT).auth_svc.get_jwks()
+        keys: Mapping[str, Any] = cluster.view(_nobody(), timeout=KEYS_TIMEOUT).auth_svc.get_jwks()
         return keys
 
     return AccessTokenVerifier(fetch, issuer=issuer, audience=audience)
+
+
+def snapshots(cluster: Cluster) -> Callable[[str | None], Snapshot]:
+    """Return what fetches a page of what is revoked by RPC from auth_svc."""
+
+    def fetch(cursor: str | None) -> Snapshot:
+        view = cluster.view(_nobody(), timeout=SNAPSHOT_TIMEOUT)
+        page: Snapshot = view.auth_svc.get_revocations(cursor=cursor)
+        return page
+
+    return fetch
+
+
+def _nobody() -> CallContext:
+    return CallContext(correlation_id=context.new_correlation_id(), actor=ANONYMOUS)
 
 
 def signed_in(view: View) -> View:
@@ -75,15 +92,13 @@ def _identify() -> bool:
     if match is None:
         raise InvalidToken("the Authorization header holds no bearer token")
     token = match.group(1)
-    claims = gateway().tokens.verify(token)
-    roles = claims.get("roles")
-    actor = Actor(
-        "account",
-        id=str(claims["sub"]),
-        roles=frozenset(each for each in roles if isinstance(each, str)) if isinstance(roles, list) else frozenset(),
-        session_id=str(claims["sid"]),
-        claims=claims,
-    )
+    own = gateway()
+    own.revocations.demand()
+    claims = own.tokens.verify(token)
+    subject, session = claims["sub"], claims["sid"]
+    own.revocations.check(subject, session)
+    roles = frozenset(claims.get("roles", ()))
+    actor = Actor("account", id=subject, roles=roles, session_id=session, claims=claims)
     g.call = replace(g.call, actor=actor, access_token=token)
     context.enter(g.call)
     return True

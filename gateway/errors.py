@@ -47,6 +47,7 @@ HTTP_CODES = {
 }
 
 REALM = 'Bearer realm="leveret"'
+CLIENT_REALM = 'Basic realm="leveret"'
 RETRY_AFTER = 1
 
 
@@ -92,6 +93,8 @@ def _seconds(value: Any) -> str:
 
 def _challenge(code: str, message: str) -> str:
     """Return the WWW-Authenticate value (RFC 6750, section 3): no error is named to who has sent no token."""
+    if code == "invalid_client":
+        return CLIENT_REALM
     if g.call.access_token is None and code != "invalid_token":
         return REALM
     return f'{REALM}, error="invalid_token", error_description="{_quotable(message)}"'
@@ -122,13 +125,24 @@ def _http(error: HTTPException) -> Response:
     status = error.code or 500
     if status >= 500:
         return _unexpected(getattr(error, "original_exception", None) or error)
-    code, detail = HTTP_CODES.get(status, ("http_error", ""))
+    return http_problem(error)
+
+
+def http_problem(
+    error: HTTPException, *, detail: str | None = None, members: Mapping[str, Any] | None = None
+) -> Response:
+    """Return the answer to what Werkzeug refuses, below 500.
+
+    :param detail: one sentence for people, where the usual one would be wrong
+    """
+    status = error.code or 400
+    code, usual = HTTP_CODES.get(status, ("http_error", ""))
     # Allow, Retry-After and the like; the body's own headers are those of a page that is not sent.
     headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
     if status == 413:
         # The rest of the body is not read, so the connection cannot be used again.
         headers["Connection"] = "close"
-    return problem(status, code, detail, headers=headers)
+    return problem(status, code, detail or usual, headers=headers, members=members)
 
 
 def _unexpected(error: BaseException) -> Response:

@@ -31,6 +31,7 @@ _WHOLE: Messages = {
     "range": "out_of_range: this is not a number that can be worked with",
 }
 _OBJECT: Messages = {**_COMMON, "invalid": "invalid_type: expected an object"}
+_LIST: Messages = {**_COMMON, "invalid": "invalid_type: expected a list"}
 
 
 class Shape(Schema):
@@ -46,12 +47,16 @@ class Text(fields.String):
     """A string that a database can keep.
 
     :param longest: in characters
+    :param shortest: in characters
     """
 
     default_error_messages = _TEXT
 
-    def __init__(self, *, longest: int, **kwargs: Any) -> None:
-        super().__init__(validate=[validate.Length(max=longest, error="too_long: at most {max} characters")], **kwargs)
+    def __init__(self, *, longest: int, shortest: int = 0, **kwargs: Any) -> None:
+        checks = [validate.Length(max=longest, error="too_long: at most {max} characters")]
+        if shortest:
+            checks.append(validate.Length(min=shortest, error="too_short: at least {min} characters"))
+        super().__init__(validate=checks, **kwargs)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str):
@@ -125,6 +130,47 @@ class Texts(fields.Dict):
         return value
 
 
+class Many(fields.List[Any]):
+    """A list of what another field describes."""
+
+    default_error_messages = _LIST
+
+    def __init__(self, each: fields.Field[Any], *, most: int, **kwargs: Any) -> None:
+        super().__init__(each, validate=validate.Length(max=most, error="too_long: at most {max} items"), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        # To marshmallow, an object is a list of its keys.
+        if not isinstance(value, list):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+MAX_EMAIL, MAX_PASSWORD, MAX_NAME, MAX_TOKEN, MAX_CODE, MAX_CURSOR = 254, 1024, 200, 1024, 32, 512
+
+
+def email_field() -> Text:
+    """Return the field of an e-mail address."""
+    return Text(required=True, longest=MAX_EMAIL, metadata={"format": "email"})
+
+
+def password_field() -> Text:
+    """Return the field of a password that is there already."""
+    return Text(required=True, load_only=True, longest=MAX_PASSWORD, metadata={"format": "password"})
+
+
+def new_password_field() -> Text:
+    """Return the field of a password that somebody chooses."""
+    told = "8 to 128 characters of any kind; common ones are refused"
+    metadata = {"format": "password", "minLength": 8, "description": told}
+    return Text(required=True, load_only=True, longest=MAX_PASSWORD, metadata=metadata)
+
+
+def mailed_token_field(*, required: bool = True) -> Text:
+    """Return the field of a token out of a mail's link."""
+    told = "What follows `#token=` in the mail's link"
+    return Text(required=required, load_only=True, longest=MAX_TOKEN, metadata={"description": told})
+
+
 def page_size(most: int = 100, default: int = 20) -> fields.Integer:
     """Return the field of ``?limit=``."""
     return QueryWhole(
@@ -132,3 +178,10 @@ def page_size(most: int = 100, default: int = 20) -> fields.Integer:
         validate=validate.Range(min=1, max=most, error="out_of_range: from {min} to {max}"),
         metadata={"description": f"How many at most, from 1 to {most}", "example": default},
     )
+
+
+class PageQuery(Shape):
+    """The query string of a list."""
+
+    limit = page_size()
+    cursor = Text(longest=MAX_CURSOR, metadata={"description": "`next_cursor` of the page before"})

@@ -56,7 +56,7 @@ def body(schema: Schema, *, required: bool = True) -> Callable[[View], View]:
     def decorator(view: View) -> View:
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            return view(_load(schema, _json(required=required)), *args, **kwargs)
+            return view(load(schema, _json(required=required)), *args, **kwargs)
 
         return wrapper
 
@@ -74,7 +74,7 @@ def query(schema: Schema) -> Callable[[View], View]:
                 if len(values.getlist(name)) > 1:
                     pointer = f"/{_escaped(name)}"
                     raise _failed([{"pointer": pointer, "code": "repeated", "detail": "this may stand once"}])
-            return view(_load(schema, values.to_dict()), *args, **kwargs)
+            return view(load(schema, values.to_dict()), *args, **kwargs)
 
         return wrapper
 
@@ -85,8 +85,8 @@ def _json(*, required: bool) -> dict[str, Any]:
     if required:
         if request.mimetype != "application/json":
             raise UnsupportedMediaType
-        return strict_json.parse(_read())
-    content = _read()
+        return strict_json.parse(read_body())
+    content = read_body()
     if not content:
         return {}
     if request.mimetype != "application/json":
@@ -94,7 +94,7 @@ def _json(*, required: bool) -> dict[str, Any]:
     return strict_json.parse(content)
 
 
-def _read() -> bytes:
+def read_body() -> bytes:
     """Return the body; one that is too large is read no further than `MAX_DISCARDED`, and refused.
 
     Werkzeug's own limit cuts a body of unknown length at the limit, and takes what is left for the whole.
@@ -131,7 +131,11 @@ def _discard(stream: Any) -> None:
         left -= len(part)
 
 
-def _load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
+def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `schema` makes of `data`.
+
+    :raises ValidationFailed: with all that is wrong
+    """
     if len(data) > MAX_MEMBERS:
         raise _failed([{"pointer": "", "code": "too_long", "detail": f"at most {MAX_MEMBERS} members"}])
     try:

@@ -12,6 +12,7 @@ from flask import Flask, Response, g, request
 
 from gateway import metrics
 from gateway.access_log import AccessLog
+from gateway.addresses import client_address
 from gateway.state import gateway
 from lib import context
 from lib.context import ANONYMOUS, CallContext, new_correlation_id
@@ -19,6 +20,8 @@ from lib.context import ANONYMOUS, CallContext, new_correlation_id
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
 _LANGUAGE = re.compile(r"\s*([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3})\s*(?:[,;]|$)")
+
+LONGEST_USER_AGENT = 256
 
 #: asked for every few seconds by machines: never waiting for a turn, and a log line for each would bury the others
 QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
@@ -57,11 +60,15 @@ def _begin() -> None:
     given = header("HTTP_X_REQUEST_ID")
     traceparent = header("HTTP_TRACEPARENT")
     language = header("HTTP_ACCEPT_LANGUAGE")
+    address = client_address(request.environ, gateway().settings.trusted_proxies)
+    agent = header("HTTP_USER_AGENT")
     g.call = CallContext(
         correlation_id=given if given and _REQUEST_ID.fullmatch(given) else new_correlation_id(),
         actor=ANONYMOUS,
         traceparent=continued(traceparent) if traceparent else None,
         locale=first_language(language) if language else None,
+        client_ip=str(address) if address else None,
+        user_agent=printable(agent) if agent else None,
     )
     context.enter(g.call)
     if request.environ["PATH_INFO"] not in QUIET:
@@ -84,6 +91,11 @@ def first_language(accepted: str) -> str | None:
     """Return the first language of an Accept-Language header."""
     match = _LANGUAGE.match(accepted)
     return match.group(1) if match else None
+
+
+def printable(user_agent: str) -> str | None:
+    """Return a User-Agent header as it can be kept and shown; None if nothing is left of it."""
+    return "".join(filter(str.isprintable, user_agent))[:LONGEST_USER_AGENT].strip() or None
 
 
 def _leave(_error: BaseException | None) -> Any:

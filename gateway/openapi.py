@@ -11,46 +11,34 @@ from flask import Flask
 from marshmallow import Schema
 
 from gateway import shapes
-from gateway.answers import PROBLEM
 from gateway.limits import limits_of
+from gateway.problems import PROBLEMS, headers, problem
 from gateway.settings import Settings
 from lib import __version__
 
 View = Callable[..., Any]
 
-BEARER = "bearer"
+BEARER, CLIENT = "bearer", "client"
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
-#: what each status means, with the code that stands for it most often
-PROBLEMS: dict[int, tuple[str, str]] = {
-    400: ("The request cannot be read.", "malformed_json"),
-    401: ("Nobody, or nobody we know, is asking.", "invalid_token"),
-    402: ("The payment was declined; it stays readable.", "payment_declined"),
-    403: ("We know who asks, and they may not.", "forbidden"),
-    404: ("There is no such thing, or none that the caller may know of.", "not_found"),
-    409: ("The state of things forbids it now.", "conflict"),
-    413: ("The body is larger than 1 MiB.", "content_too_large"),
-    415: ("The body is not application/json.", "unsupported_media_type"),
-    422: ("The request can be read, and breaks a rule.", "validation_failed"),
-    429: ("Too many requests from this address.", "rate_limited"),
-    500: ("Something went wrong on our side.", "internal_error"),
-    503: ("Something that this needs is away; nothing was done, unless the code is outcome_unknown.", "unavailable"),
-    504: ("A service did not answer in time; what was asked for may still happen.", "timeout"),
-}
 ALWAYS = (500, 503, 504)
+_OF_BODIES = ("malformed_json", "incomplete_body")
+_OF_TOKENS = ("unauthenticated", "invalid_token")
+_OF_SHAPES = ("validation_failed", "unusable_json")
+_OF_CHECKS = ("keys_unavailable", "revocations_unavailable")
 
-_HEADERS: dict[str, dict[str, Any]] = {
-    "X-Request-ID": {"description": "Names this request in all logs", "schema": {"type": "string"}},
-    "Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}},
-    "WWW-Authenticate": {"description": "RFC 6750", "schema": {"type": "string"}},
-    "ETag": {"description": "Send it as If-None-Match", "schema": {"type": "string"}},
-    "Location": {"description": "Where the new resource is", "schema": {"type": "string", "format": "uri-reference"}},
-    "Idempotent-Replayed": {
-        "description": "`true` if this answer was given before",
-        "schema": {"type": "string", "const": "true"},
-    },
-    "RateLimit-Policy": {"description": "draft-ietf-httpapi-ratelimit-headers", "schema": {"type": "string"}},
-    "RateLimit": {"description": "draft-ietf-httpapi-ratelimit-headers", "schema": {"type": "string"}},
+#: the errors that many routes have alike, by the name of their component
+SHARED: dict[str, tuple[int, tuple[str, ...]]] = {
+    **{f"Problem{status}": (status, codes) for status, (_, codes) in PROBLEMS.items() if codes},
+    "Problem400": (400, _OF_BODIES),
+    "Problem401": (401, _OF_TOKENS),
+    "Problem403": (403, ("forbidden",)),
+    "Problem409": (409, ("contended",)),
+    "Problem422": (422, _OF_SHAPES),
+    "Problem503SignedIn": (503, (*PROBLEMS[503][1], *_OF_CHECKS)),
 }
+_NAMES = {content: name for name, content in SHARED.items()}
+
 IDEMPOTENCY_KEY = {
     "in": "header",
     "name": "Idempotency-Key",
@@ -63,60 +51,81 @@ IF_NONE_MATCH = {
     "name": "If-None-Match",
     "schema": {"type": "string"},
     "description": "The ETag of the copy that the client has",
+    "example": '"1c9b3f0e7a52d8461b0c7e93"',
 }
+
+Errors = tuple[int, ...] | Mapping[int, tuple[str, ...]]
 
 
 def operation(
     *,
     gives: tuple[int, str | None],
+    or_gives: tuple[int, str] | None = None,
     takes: Schema | None = None,
     example: Mapping[str, Any] | None = None,
+    form: bool = False,
     body_required: bool = True,
     query: Schema | None = None,
     token: bool | None = False,
     key: bool | None = None,
-    errors: tuple[int, ...] = (),
+    errors: Errors = (),
 ) -> Callable[[View], View]:
     """Describe a view. Its docstring gives the summary and the description.
 
     :param gives: status and component of the good answer
+    :param or_gives: those of another good answer
     :param takes: load schema of the body, with an `example`
+    :param form: the body is a form of RFC 6749, with the client's credentials
     :param token: whether an access token is needed; None: it may be there
     :param key: whether an Idempotency-Key is needed; False: it may be there; None: there is none
-    :param errors: statuses beyond those that follow from the rest
+    :param errors: statuses and codes beyond those that follow from the rest
     """
-    status, component = gives
+    status = gives[0]
 
     def decorator(view: View) -> View:
-        statuses = {*errors, *ALWAYS}
+        codes = _Codes(errors)
         parameters: list[dict[str, Any]] = []
         doc: dict[str, Any] = {}
+        if form:
+            codes.add(400, "invalid_request")
+            codes.add(401, "invalid_client")
+            doc["security"] = [{CLIENT: []}, {}]
+        elif takes is not None:
+            codes.add(400, *_OF_BODIES)
+            codes.add(422, *_OF_SHAPES)
         if takes is not None:
-            statuses |= {400, 413, 415, 422}
-            content = {"schema": takes, "example": dict(example or {})}
-            doc["requestBody"] = {"required": body_required, "content": {"application/json": content}}
+            codes.add(413)
+            codes.add(415)
+            content = {FORM if form else JSON: {"schema": takes, "example": dict(example or {})}}
+            doc["requestBody"] = {"required": body_required, "content": content}
         if query is not None:
-            statuses.add(422)
+            codes.add(422, "validation_failed")
             parameters.append({"in": "query", "schema": query})
+            if "cursor" in query.fields:
+                codes.add(400, "invalid_cursor")
         if key is not None:
-            statuses.add(400)
+            codes.add(400, *["idempotency_key_missing"] * key, "invalid_idempotency_key")
             parameters.append({**IDEMPOTENCY_KEY, "required": key})
         if token is not False:
-            statuses.add(401)
+            codes.add(401, *(_OF_TOKENS if token else ("invalid_token",)))
+            codes.add(503, *_OF_CHECKS)
             doc["security"] = [{BEARER: []}] if token else [{}, {BEARER: []}]
         limited = limits_of(view) is not None
         if limited:
-            statuses.add(429)
+            codes.add(429)
         readable = status == 200 and takes is None and query is None
         if readable:
             parameters.append(IF_NONE_MATCH)
+        elif status != 200 or takes is not None:
+            codes.add(409, "contended")
         names = ["X-Request-ID"] + ["RateLimit-Policy", "RateLimit"] * limited
         names += ["Location"] * (status == 201) + ["Idempotent-Replayed"] * (key is True) + ["ETag"] * readable
-        responses: dict[str, Any] = {str(status): _good(status, component, names)}
+        responses: dict[str, Any] = {str(status): _good(*gives, names)}
+        if or_gives is not None:
+            responses[str(or_gives[0])] = _good(*or_gives, [each for each in names if each != "Location"])
         if readable:
-            responses["304"] = {"description": "The client's copy is still good", "headers": _headers("ETag")}
-        # References have to be plain texts: apispec turns them into $ref.
-        responses.update({str(each): _problem_name(each) for each in sorted(statuses)})
+            responses["304"] = {"description": "The client's copy is still good", "headers": headers("ETag")}
+        responses.update(codes.responses())
         doc.update(responses=responses, parameters=parameters)
         view._apidoc = {"manual_doc": doc}  # type: ignore[attr-defined]  # flask-smorest's place for it
         return view
@@ -124,42 +133,36 @@ def operation(
     return decorator
 
 
-def _headers(*names: str) -> dict[str, Any]:
-    return {name: _HEADERS[name] for name in names}
+class _Codes:
+    """The errors of one operation, by status."""
+
+    def __init__(self, errors: Errors) -> None:
+        self._own = dict(errors) if isinstance(errors, Mapping) else dict.fromkeys(errors, ())
+        self._general: dict[int, tuple[str, ...]] = {}
+        for status in (*self._own, *ALWAYS):
+            self.add(status)
+
+    def add(self, status: int, *codes: str) -> None:
+        """Note that the operation may end so; `codes` come after those that the status has everywhere."""
+        known = self._general.setdefault(status, PROBLEMS[status][1])
+        self._general[status] = (*known, *(each for each in codes if each not in known))
+
+    def responses(self) -> dict[str, Any]:
+        """Return the operation's responses; what is particular to it stands first."""
+        found: dict[str, Any] = {}
+        for status, general in sorted(self._general.items()):
+            codes = tuple(dict.fromkeys((*self._own.get(status, ()), *general)))
+            # References have to be plain texts: apispec turns them into $ref.
+            found[str(status)] = _NAMES.get((status, codes)) or problem(status, codes)
+        return found
 
 
-def _good(status: int, component: str | None, headers: list[str]) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": _headers(*headers)}
+def _good(status: int, component: str | None, names: list[str]) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers(*names)}
     if component is not None:
         content = {"schema": shapes.ref(component), "example": shapes.EXAMPLES[component]}
-        response["content"] = {"application/json": content}
+        response["content"] = {JSON: content}
     return response
-
-
-def _problem_name(status: int) -> str:
-    return f"Problem{status}"
-
-
-def _problem(status: int) -> dict[str, Any]:
-    description, code = PROBLEMS[status]
-    headers = ["X-Request-ID"] + ["Retry-After"] * (status in (429, 503)) + ["WWW-Authenticate"] * (status == 401)
-    if status == 402:
-        headers.append("Idempotent-Replayed")
-    example = {
-        "type": f"urn:problem:{code}",
-        "title": code.replace("_", " ").capitalize(),
-        "status": status,
-        "detail": description,
-        "code": code,
-        "request_id": "5f0c2d9ab1e84b3c9d7e6a5f4c3b2a10",
-    }
-    if status == 422:
-        example["errors"] = [{"pointer": "/email", "code": "required", "detail": "this is needed"}]
-    return {
-        "description": description,
-        "headers": _headers(*headers),
-        "content": {PROBLEM: {"schema": shapes.ref("Problem"), "example": example}},
-    }
 
 
 class Api(flask_smorest.Api):  # type: ignore[misc]  # it is untyped
@@ -196,8 +199,16 @@ def document(app: Flask, settings: Settings) -> Api:
     api.spec.components.security_scheme(
         BEARER, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "The access token"}
     )
+    api.spec.components.security_scheme(
+        CLIENT,
+        {
+            "type": "http",
+            "scheme": "basic",
+            "description": "A program's id and secret, each form-encoded first (RFC 6749, section 2.3.1)",
+        },
+    )
     for name, schema in shapes.COMPONENTS.items():
         api.spec.components.schema(name, schema)
-    for status in PROBLEMS:
-        api.spec.components.response(_problem_name(status), _problem(status))
+    for name, (status, codes) in SHARED.items():
+        api.spec.components.response(name, problem(status, codes))
     return api

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
+from limits import RateLimitItem, parse, parse_many
+
 from lib import config as configuration
 from lib.config import ConfigError, Rule, integer, one_of, seconds, text, url
 
 SERVICES = ("auth_svc", "users_svc", "payments_svc")
+
+#: of a rate: each of those that count is kept in Redis as long as the window is
+MOST, LONGEST_WINDOW = 100_000, 86_400
 
 Network = IPv4Network | IPv6Network
 
@@ -47,6 +53,16 @@ def origins(name: str, value: Any) -> None:
             raise ConfigError(f"{name}: {item!r} is no origin; write it like https://app.example.com")
 
 
+def rate(name: str, value: Any) -> None:
+    """A number within a time."""
+    try:
+        limits = parse_many(value)
+    except (ValueError, TypeError) as exc:
+        raise ConfigError(f"{name}: expected a rate like 30/10minute, got {value!r}") from exc
+    if len(limits) != 1 or not 0 < limits[0].amount <= MOST or limits[0].get_expiry() > LONGEST_WINDOW:
+        raise ConfigError(f"{name}: expected one rate, of 1 to {MOST} within at most a day, got {value!r}")
+
+
 def optional_text(name: str, value: Any) -> None:
     """A text, maybe empty. Not shown, as it may be a secret."""
     if not isinstance(value, str):
@@ -65,15 +81,21 @@ CONFIG: dict[str, Rule] = {
     "CORS_ORIGINS": origins,
     "METRICS_TOKEN": optional_text,
     "RATE_LIMITS": one_of("on", "off"),
+    "LOGIN_FAILURES_PER_ADDRESS": rate,
+    "LOGIN_FAILURES_GLOBAL": rate,
+    "ACCESS_TOKEN_TTL": integer(30, 86_400),
 }
 
+#: for a configuration file that does not name them
+DEFAULTS = {"LOGIN_FAILURES_PER_ADDRESS": "30/10minute", "LOGIN_FAILURES_GLOBAL": "300/minute"}
 
-def load_config(path: str) -> dict[str, Any]:
+
+def load_config(path: str | os.PathLike[str], environ: MutableMapping[str, str] | None = None) -> dict[str, Any]:
     """Return the checked configuration, without what is nobody's business here: the gateway has no database.
 
     :raises ConfigError: with one line for the operator
     """
-    config = configuration.load(path) | {"DB_URIS": {}, "MIGRATION_DB_URIS": {}}
+    config = DEFAULTS | configuration.load(path, environ) | {"DB_URIS": {}, "MIGRATION_DB_URIS": {}}
     configuration.check(config, CONFIG)
     return config
 
@@ -87,6 +109,7 @@ class Settings:
     """
 
     production: bool
+    workers: int
     threads: int
     public_url: str
     redis_url: str = field(repr=False)
@@ -98,12 +121,16 @@ class Settings:
     cors_origins: frozenset[str]
     metrics_token: str = field(repr=False)
     rate_limits: bool
+    login_failures_per_address: RateLimitItem
+    login_failures_global: RateLimitItem
+    access_token_ttl: float
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Settings:
         """Read a configuration that `lib.config.check` has passed."""
         return cls(
             production=config["APP_ENV"] == "production",
+            workers=config["GATEWAY_WORKERS"],
             threads=config["GATEWAY_THREADS"],
             public_url=config["PUBLIC_URL"].rstrip("/"),
             redis_url=config["REDIS_URL"],
@@ -115,4 +142,7 @@ class Settings:
             cors_origins=frozenset(_items(config["CORS_ORIGINS"])),
             metrics_token=config["METRICS_TOKEN"],
             rate_limits=config["RATE_LIMITS"] == "on",
+            login_failures_per_address=parse(config["LOGIN_FAILURES_PER_ADDRESS"]),
+            login_failures_global=parse(config["LOGIN_FAILURES_GLOBAL"]),
+            access_token_ttl=float(config["ACCESS_TOKEN_TTL"]),
         )

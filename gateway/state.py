@@ -9,8 +9,11 @@ from typing import Any, Protocol, cast
 from flask import current_app
 
 from gateway.admission import Admission
+from gateway.counters import Counters
+from gateway.revocations import Revocations
 from gateway.settings import Settings
 from lib.context import CallContext
+from lib.link import Listener
 from lib.tokens import AccessTokenVerifier
 
 EXTENSION = "gateway"
@@ -23,6 +26,8 @@ class Cluster(Protocol):
     def connected(self) -> bool: ...
 
     def consumers(self, service: str) -> int | None: ...
+
+    def listen(self, listener: Listener) -> None: ...
 
     def view(self, context: CallContext, *, timeout: float | None = None) -> Any: ...
 
@@ -37,13 +42,16 @@ class Pingable(Protocol):
 class Gateway:
     """Made by `create_app`, one per process.
 
+    :param counters: None if limits are off
     :param draining: set when the process is about to end
     """
 
     settings: Settings
     cluster: Cluster
     tokens: AccessTokenVerifier
+    revocations: Revocations
     redis: Pingable
+    counters: Counters | None
     admission: Admission
     draining: Event = field(default_factory=Event)
 

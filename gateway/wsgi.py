@@ -9,13 +9,16 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from prometheus_client import multiprocess
 
 from gateway.access_log import StreamAccessLog
 from gateway.app import create_app
 from gateway.bearer import KeyKeeper
+from gateway.revocations import RevocationKeeper
 from gateway.settings import SERVICES, load_config
 from gateway.state import gateway
 from lib import config as configuration
@@ -28,17 +31,20 @@ class Worker:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         logs.configure(service="gateway", level=config["LOG_LEVEL"], fmt=config["LOG_FORMAT"])
+        _forget_dead_processes()
         self._cluster = Cluster(config, name="gateway", services=SERVICES, timeout=float(config["RPC_TIMEOUT"]))
         # The lines of requests are lines of the level INFO.
         access_log = StreamAccessLog(config["LOG_FORMAT"]) if config["LOG_LEVEL"] in ("DEBUG", "INFO") else None
         self.app = create_app(config, self._cluster, access_log=access_log)
         with self.app.app_context():
-            self._keeper = KeyKeeper(gateway().tokens.keys)
+            own = gateway()
+        self._keepers = (KeyKeeper(own.tokens.keys), RevocationKeeper(own.revocations))
 
     def start(self) -> Flask:
         """Connect, in the background, and return the application."""
         self._cluster.start()
-        self._keeper.start()
+        for keeper in self._keepers:
+            keeper.start()
         # What is there now stays; looking through it again and again is most of the garbage collector's work.
         gc.collect()
         gc.freeze()
@@ -51,8 +57,18 @@ class Worker:
 
     def stop(self) -> None:
         """Close the connection; the requests have been answered."""
-        self._keeper.stop()
+        for keeper in self._keepers:
+            keeper.stop()
         self._cluster.stop()
+
+
+def _forget_dead_processes() -> None:
+    """Take out of the metrics what a worker that was killed, and whose place we take, said of its own state."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    for file in Path(folder).glob("gauge_live*_*.db") if folder else ():
+        process = file.stem.rpartition("_")[2]
+        if process.isdecimal() and not Path(f"/proc/{process}").exists():
+            multiprocess.mark_process_dead(int(process))  # type: ignore[no-untyped-call]
 
 
 def __getattr__(name: str) -> Any:

@@ -21,7 +21,7 @@ from nameko.constants import AMQP_SSL_CONFIG_KEY, AMQP_URI_CONFIG_KEY, HEARTBEAT
 from nameko.standalone.rpc import ClusterRpcProxy
 
 from lib.context import CallContext
-from lib.link import Link
+from lib.link import Link, Listener
 from lib.rpc_client import RpcClient, ServiceView
 from lib.wire import process_name
 
@@ -68,6 +68,10 @@ class Cluster(ClusterRpcProxy):
         )
         self._client = RpcClient(config, self._link, name=name, services=services)
         self._proxy = ClusterView(self._client, None, timeout)
+
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` of the connection, too: what it declares and consumes shares it. Before `start`."""
+        self._link.add(listener)
 
     def start(self) -> ClusterView:
         """Begin to connect; returns at once. Calls fail with `Unavailable` until the connection is there."""

@@ -154,6 +154,16 @@ def text(name: str, value: Any) -> None:
         raise ConfigError(f"{name}: expected a text")
 
 
+def optional(rule: Rule) -> Rule:
+    """What `rule` accepts, or an empty text."""
+
+    def check_unless_empty(name: str, value: Any) -> None:
+        if value != "":
+            rule(name, value)
+
+    return check_unless_empty
+
+
 def switch(name: str, value: Any) -> None:
     """1 or 0; null means: on in development, off in production (`flag`)."""
     if value not in (None, True, False, 0, 1, "0", "1"):
@@ -178,6 +188,8 @@ COMMON: dict[str, Rule] = {
     "JWT_ISSUER": text,
     "JWT_AUDIENCE": text,
     "DB_STATEMENT_TIMEOUT": seconds(0.1, 600),
+    "DB_POOL_SIZE": integer(1, 1000),
+    "OFFLOAD_WAIT": seconds(0.1, 600),
     "RPC_TIMEOUT": seconds(0.1, 600),
     "DRAIN_TIMEOUT": seconds(1, 600),
     "LOG_LEVEL": one_of("DEBUG", "INFO", "WARNING", "ERROR"),
@@ -199,6 +211,8 @@ def check(config: Mapping[str, Any], rules: Mapping[str, Rule] | None = None) ->
             url("postgresql+psycopg2")(f"{section}[{name}]", value)
     for name, value in _section(config, "HTTP_PORTS").items():
         integer(0, 65535)(f"HTTP_PORTS[{name}]", value)
+    for name, value in _section(config, "WORKERS").items():
+        integer(1, 1000)(f"WORKERS[{name}]", value)
     if config["DB_STATEMENT_TIMEOUT"] > config["RPC_TIMEOUT"] - 1:
         # One second more is what a server gets that does not even say that it has stopped the statement.
         raise ConfigError(

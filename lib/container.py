@@ -16,7 +16,7 @@ from typing import Any
 import eventlet
 from eventlet import getcurrent
 from eventlet.event import Event
-from nameko.containers import ServiceContainer, WorkerContext
+from nameko.containers import ServiceContainer, WorkerContext, get_service_name
 from nameko.exceptions import ContainerBeingKilled
 from sqlalchemy.exc import DBAPIError
 
@@ -25,17 +25,25 @@ from lib.context import CallContext
 from lib.database import RETRIED, sqlstate
 from lib.errors import DomainError
 from lib.faults import Fault
+from lib.offload import offload
+from lib.refusals import refusal_of
 
 log = logging.getLogger(__name__)
 
 LONGEST_HEADER = 512
+#: of a service's workers, how many may wait for work off the hub: the others are for calls that need none
+OFFLOADING = 0.75
 
 
 class Container(ServiceContainer):
-    """Runs each worker inside a `CallContext` and writes one line about it."""
+    """Runs each worker inside a `CallContext` and writes one line about it.
+
+    ``WORKERS`` in the configuration gives a service another number of workers than ``max_workers``.
+    """
 
     def __init__(self, service_cls: type, config: dict[str, Any]) -> None:
-        super().__init__(service_cls, config)
+        workers = config.get("WORKERS", {}).get(get_service_name(service_cls), config.get("max_workers"))
+        super().__init__(service_cls, {**config, "max_workers": workers})
         self._message_threads: set[Any] = set()
         self._counters: dict[tuple[str, str], Any] = {}
 
@@ -45,6 +53,7 @@ class Container(ServiceContainer):
         The hub prints the traceback of whatever a greenlet raises, and an operator's mistake is worth one line.
         """
         self.started = True
+        offload.limit(wait=self.config.get("OFFLOAD_WAIT"), jobs=max(1, int(self.max_workers * OFFLOADING)))
         self._in_all_extensions("setup")
         self._in_all_extensions("start")
 
@@ -171,8 +180,14 @@ class Container(ServiceContainer):
             )
         counters[0].inc()
         counters[1].observe(seconds)
-        if error is None or known:
-            log.info("%s %s: %s in %.1f ms", kind, method, code, seconds * 1000)
+        quiet = getattr(worker_ctx.entrypoint, "quiet", False)
+        if error is None or (known and not quiet):
+            log.log(
+                logging.DEBUG if quiet else logging.INFO, "%s %s: %s in %.1f ms", kind, method, code, seconds * 1000
+            )
+        elif quiet and (refusal := refusal_of(error)) is not None:
+            # It comes again soon: an outage must not fill the log.
+            log.warning("%s %s failed after %.1f ms: %s", kind, method, seconds * 1000, refusal)
         else:
             log.error("%s %s failed after %.1f ms", kind, method, seconds * 1000, exc_info=exc_info)
 
@@ -190,6 +205,8 @@ def call_context(
         access_token=access_token,
         traceparent=_text(headers.get(context.TRACEPARENT)),
         locale=_text(headers.get(context.LOCALE)),
+        client_ip=_text(headers.get(context.CLIENT_IP)),
+        user_agent=_text(headers.get(context.USER_AGENT)),
     )
 
 

@@ -22,6 +22,8 @@ ACTOR = "actor"
 DEADLINE = "deadline"
 TRACEPARENT = "traceparent"
 LOCALE = "locale"
+CLIENT_IP = "client_ip"
+USER_AGENT = "user_agent"
 
 
 class NotSignedIn(Unauthenticated):
@@ -65,6 +67,8 @@ class CallContext:
 
     :param deadline: a `time.monotonic` moment after which nobody waits for the answer, or None
     :param access_token: the caller's token as it came, for the next service to verify; never logged
+    :param client_ip: where the request came from, as far as the first process could tell; for records and limits only
+    :param user_agent: what the client calls itself; for records only
     :param redelivered: the broker hands this request out again: whoever had it before was killed, or lost its broker
     """
 
@@ -74,6 +78,8 @@ class CallContext:
     access_token: str | None = field(default=None, repr=False)
     traceparent: str | None = None
     locale: str | None = None
+    client_ip: str | None = None
+    user_agent: str | None = None
     redelivered: bool = False
 
     def remaining(self, default: float) -> float:
@@ -92,6 +98,8 @@ class CallContext:
             CORRELATION_ID: self.correlation_id,
             TRACEPARENT: self.traceparent,
             LOCALE: self.locale,
+            CLIENT_IP: self.client_ip,
+            USER_AGENT: self.user_agent,
         }
         if timeout is not None:
             values[DEADLINE] = int((time.time() + timeout) * 1000)

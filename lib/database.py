@@ -25,6 +25,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from lib.errors import OutcomeUnknown
 
 CONNECT_TIMEOUT = 3
+#: of one process, if the configuration says nothing else
+MOST_CONNECTIONS = 16
 #: PostgreSQL's codes for the loser of a race that a second try wins
 RETRIED = frozenset({"40001", "40P01"})
 
@@ -33,12 +35,15 @@ class Base:
     """Stands where nameko-sqlalchemy expects a declarative base: its name is part of the key in ``DB_URIS``."""
 
 
-def make_engine(uri: str, *, statement_timeout: float, pool_size: int, application_name: str) -> sa.Engine:
+def make_engine(
+    uri: str, *, statement_timeout: float, pool_size: int, application_name: str, pool_timeout: float | None = None
+) -> sa.Engine:
     """Return an engine whose every wait is bounded.
 
     :param statement_timeout: seconds; a lock is waited for less than half as long, so that the waiter gets a clear
         answer first, even one that waits twice: for its turn to wait for a row, then for the row
-    :param pool_size: connections at most; as many as workers, so that nobody waits for one
+    :param pool_size: connections at most
+    :param pool_timeout: seconds that somebody may wait for one; as long as a statement may take unless it is given
     """
     milliseconds = int(statement_timeout * 1000)
     options = (
@@ -49,7 +54,7 @@ def make_engine(uri: str, *, statement_timeout: float, pool_size: int, applicati
         uri,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=statement_timeout,
+        pool_timeout=statement_timeout if pool_timeout is None else pool_timeout,
         pool_use_lifo=True,
         # Error texts end up in logs; parameters are people's data.
         hide_parameters=True,
@@ -211,12 +216,20 @@ class Database(NamekoDatabase):
             engine = make_engine(
                 config[DB_URIS_KEY][key],
                 statement_timeout=float(config["DB_STATEMENT_TIMEOUT"]),
-                # Workers, and besides them the relay and the health check.
-                pool_size=self.container.max_workers + 2,
+                # For workers, and besides them the relay and the health check.
+                pool_size=min(self.container.max_workers, config.get("DB_POOL_SIZE", MOST_CONNECTIONS)) + 2,
+                pool_timeout=_pool_timeout(config),
                 application_name=service,
             )
             self._sessions = Sessions(engine)
         return self._sessions
+
+
+def _pool_timeout(config: Mapping[str, Any]) -> float:
+    """Return how long a call may wait for a connection: if its statement takes all the time that it may, too, the
+    caller is to hear of it before it leaves."""
+    statement = float(config["DB_STATEMENT_TIMEOUT"])
+    return max(0.5, min(statement, float(config["RPC_TIMEOUT"]) - statement - 0.5))
 
 
 def wait_for(uri: str, seconds: float) -> None:

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import uuid6
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def new_id() -> UUID:
     """Return a UUIDv7 (RFC 9562): unique, and sorted by the time of its making."""
     return UUID(int=uuid6.uuid7().int)
+
+
+def new_id_after(moment: datetime | None) -> UUID:
+    """Return a UUIDv7 whose time is later than `moment` (to the millisecond), even if this machine's clock is behind."""
+    made = new_id()
+    if moment is None or milliseconds_of(made) > _milliseconds(moment):
+        return made
+    return UUID(int=(_milliseconds(moment) + 1) << 80 | made.int & ((1 << 80) - 1))
+
+
+def milliseconds_of(id: UUID) -> int:
+    """Return when a UUIDv7 was made, in milliseconds since 1970; 0 for an id of another kind."""
+    return id.int >> 80 if id.version == 7 else 0
+
+
+def moment_of(id: UUID) -> datetime:
+    """Return when a UUIDv7 was made, to the millisecond. Ids of a burst run a little ahead of the clock."""
+    return _EPOCH + milliseconds_of(id) * _MILLISECOND
+
+
+def _milliseconds(moment: datetime) -> int:
+    # Whole numbers: a float has lost the microseconds of a moment like ours.
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def utc_now() -> datetime:

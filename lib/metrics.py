@@ -16,5 +16,7 @@ EVENTS_PARKED = Counter(
 REPLIES_LOST = Counter("service_replies_lost_total", "Replies that could not be sent", ["service"])
 OUTBOX_SENT = Counter("service_outbox_sent_total", "Events confirmed by the broker", ["service"])
 OUTBOX_LAG = Gauge("service_outbox_oldest_seconds", "Age of the oldest event that is not sent", ["service"])
+OFFLOAD_JOBS = Gauge("service_offload_jobs", "Pieces of CPU-bound work that run or wait for a thread")
+OFFLOAD_REFUSED = Counter("service_offload_refused_total", "Pieces of CPU-bound work that would have waited too long")
 
 __all__ = ["REGISTRY"]

@@ -1,11 +1,15 @@
 """Access tokens: who is asking, provable with nothing but the issuer's public keys.
 
 Asymmetric JSON Web Tokens as RFC 9068 profiles them, checked as RFC 8725 asks: the algorithms are ours and not the
-token's, the type, issuer and audience must match, and key URLs inside the token are ignored.
+token's, the type, issuer and audience must match, and keys and key URLs inside the token are ignored. A token can be
+written in one way only: no padding, no name twice, no claim of another type than everybody expects.
 """
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -20,8 +24,15 @@ from lib.errors import Unauthenticated, Unavailable
 ALGORITHMS = ("ES256",)
 TOKEN_TYPE = "at+jwt"  # noqa: S105  (RFC 9068, section 2.1)
 REQUIRED = ["exp", "iat", "iss", "aud", "sub", "sid", "jti"]
+#: characters
 LONGEST = 8192
+#: seconds from `iat` to `exp`: no mistake of an issuer, or of its clock, makes a token that lives for ever
+LONGEST_LIFE = 24 * 3600
+#: the year 10000, in seconds since 1970: what is beyond cannot be reckoned with
+LATEST = 253_402_300_800
 CACHED_TOKENS = 4096
+
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 Jwks = Mapping[str, Any]
 
@@ -160,10 +171,10 @@ class AccessTokenVerifier:
     def _check(self, token: str) -> tuple[PyJWK, Mapping[str, Any]]:
         if len(token) > LONGEST:
             raise InvalidToken("the access token is too long")
-        try:
-            header = jwt.get_unverified_header(token)
-        except jwt.InvalidTokenError as exc:
-            raise InvalidToken("the access token cannot be read") from exc
+        if _COMPACT.fullmatch(token) is None:
+            raise InvalidToken("the access token cannot be read")
+        head, payload, _ = token.split(".")
+        header = _object(head)
         key_id = header.get("kid")
         kind = header.get("typ")
         if not isinstance(key_id, str) or not isinstance(kind, str) or kind.lower() != TOKEN_TYPE or "crit" in header:
@@ -172,7 +183,7 @@ class AccessTokenVerifier:
         if key is None:
             raise InvalidToken("the access token was signed with an unknown key")
         try:
-            claims = jwt.decode(
+            jwt.decode(
                 token,
                 key,
                 algorithms=list(ALGORITHMS),
@@ -185,4 +196,41 @@ class AccessTokenVerifier:
             raise InvalidToken("the access token has expired", reason="expired") from exc
         except jwt.InvalidTokenError as exc:
             raise InvalidToken("the access token is not valid") from exc
+        claims = _object(payload)
+        _check_types(claims)
         return key, claims
+
+
+def _object(part: str) -> dict[str, Any]:
+    """Return a token's part, a JSON object; of a name that stands twice, readers take different ones."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a name stands twice")
+        return found
+
+    try:
+        text = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode()
+        value = json.loads(text, object_pairs_hook=once)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidToken("the access token cannot be read") from exc
+    if not isinstance(value, dict):
+        raise InvalidToken("the access token cannot be read")
+    return value
+
+
+def _check_types(claims: Mapping[str, Any]) -> None:
+    """Refuse claims that would be taken for something else further on: text for a list of roles, text for a number."""
+    for name in ("sub", "sid"):
+        if not isinstance(claims[name], str) or not claims[name]:
+            raise InvalidToken("the access token is not valid")
+    for name in ("exp", "iat", "nbf"):
+        moment = claims.get(name, 0)
+        if isinstance(moment, bool) or not isinstance(moment, int | float) or not 0 <= moment < LATEST:
+            raise InvalidToken("the access token is not valid")
+    if claims["exp"] - claims["iat"] > LONGEST_LIFE:
+        raise InvalidToken("the access token is not valid")
+    roles = claims.get("roles", [])
+    if not isinstance(roles, list) or not all(isinstance(each, str) for each in roles):
+        raise InvalidToken("the access token is not valid")

@@ -53,6 +53,16 @@ class SqlUnitOfWork:
         inserted = self.session.execute(_SEEN, {"handler": handler, "event_id": UUID(event_id), "seen_at": utc_now()})
         return bool(inserted.rowcount)  # type: ignore[attr-defined]  # a CursorResult, as of every INSERT
 
+    def seen(self, handler: str, event_id: str) -> bool:
+        """Tell whether `handler` saw the event, and note nothing: for work that cannot be part of a transaction."""
+        inbox = _INBOX.c
+        asked = sa.select(inbox.event_id).where(inbox.handler == handler, inbox.event_id == UUID(event_id))
+        return self.session.scalar(asked) is not None
+
+    def announce(self, aggregate: Aggregate) -> None:
+        """Send the events of something that has no row of its own, on commit."""
+        self.session.info.setdefault(_CHANGED, {})[aggregate] = None
+
     def commit(self) -> None:
         """Write the state and its events together, then wake the relay.
 
@@ -69,7 +79,8 @@ class SqlUnitOfWork:
 
 
 _OUTBOX = outbox.outbox_table(sa.MetaData())
-_SEEN = insert_unless_there(outbox.inbox_table(sa.MetaData()))
+_INBOX = outbox.inbox_table(sa.MetaData())
+_SEEN = insert_unless_there(_INBOX)
 _CHANGED = "changed aggregates"
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from auth_svc.application.open_session import SignedIn
 from auth_svc.application.ports import Ports
 from auth_svc.domain.session import RefreshInvalid, RefreshReused
+from lib.errors import Unauthenticated
 
 
 def refresh_session(ports: Ports, *, refresh_token: str) -> SignedIn:
@@ -18,14 +21,40 @@ def refresh_session(ports: Ports, *, refresh_token: str) -> SignedIn:
         if session is None or account is None:
             raise RefreshInvalid
         now = ports.now()
+        ended_before = session.revoked_at is not None
         try:
             successor = session.rotate(refresh_token, ports.refresh_tokens, now=now, policy=ports.refresh_policy)
         except RefreshReused:
-            # The refusal is a change, too: the session is dead from now on.
+            if ended_before:
+                raise
+        else:
+            if not account.is_active:
+                raise RefreshInvalid
+            access_token = sign(account, session, now)
             uow.commit()
-            raise
-        if not account.is_active:
-            raise RefreshInvalid
-        access_token = sign(account, session, now)
-        uow.commit()
-    return SignedIn(account, access_token, successor)
+            return SignedIn(account, access_token, successor)
+    raise _reused(ports, account.id, session_id, refresh_token)
+
+
+def _reused(ports: Ports, account_id: UUID, session_id: UUID, refresh_token: str) -> Unauthenticated:
+    """End the session, tell its owner, and return the refusal.
+
+    Once more from the start, because accounts are locked before sessions.
+    """
+    with ports.unit_of_work() as uow:
+        account = uow.accounts.get(account_id)
+        session = uow.sessions.find(session_id)
+        if session is None:
+            return RefreshInvalid()
+        ended_before = session.revoked_at is not None
+        try:
+            session.rotate(refresh_token, ports.refresh_tokens, now=ports.now(), policy=ports.refresh_policy)
+        except RefreshReused as refusal:
+            if not ended_before:
+                # The refusal is a change, too: the session is dead from now on.
+                account.request_mail("session_ended", session_id)
+                uow.audit.add("session.refresh_reused", account_id=account_id, outcome="failure", session_id=session_id)
+                uow.commit()
+            return refusal
+    # It ended otherwise meanwhile.
+    return RefreshInvalid()

@@ -2,28 +2,59 @@
 
 from __future__ import annotations
 
+from auth_svc.application.choose_password import choose_password
 from auth_svc.application.open_session import PASSWORD, SignedIn, open_session
-from auth_svc.application.ports import Ports
+from auth_svc.application.ports import Ports, SignAccessToken
 from auth_svc.domain.account import Account, proper_name
 from auth_svc.domain.email import Email, EmailTaken
-from auth_svc.domain.password import new_password
 
 
-def register_account(ports: Ports, *, email: str, password: str, name: str) -> SignedIn:
+def register_account(ports: Ports, *, email: str, password: str, name: str) -> SignedIn | None:
+    """Make an account and sign its owner in.
+
+    With private registration the answer is None, whether or not the address was taken: the mailbox gets to know.
+    """
     address, person = Email(email), proper_name(name)
-    accepted = new_password(password, email=address, name=person, common=ports.common_passwords)
-    password_hash = ports.hasher.hash(accepted)
+    password_hash = choose_password(ports, password, email=address, name=person)
     sign = ports.tokens.signer()
+    try:
+        return _register(ports, address, person, password_hash, sign)
+    except EmailTaken:
+        # Before the answer, not after it: it takes as long as making an account does.
+        _tell_owner(ports, address)
+        if ports.rules.private_registration:
+            return None
+        raise
+
+
+def _register(ports: Ports, address: Email, person: str, password_hash: str, sign: SignAccessToken) -> SignedIn | None:
     with ports.unit_of_work() as uow:
         if uow.accounts.find_by_email(address):
             raise EmailTaken
         now = ports.now()
         account = Account.register(id=ports.new_id(), email=address, name=person, password_hash=password_hash, now=now)
-        session, refresh_token = open_session(
-            ports, session_id=ports.new_id(), account_id=account.id, method=PASSWORD, now=now
-        )
-        access_token = sign(account, session, now)
         uow.accounts.add(account)
-        uow.sessions.add(session)
+        account.request_mail("verification")
+        if ports.rules.private_registration:
+            uow.audit.add("account.registered", account_id=account.id)
+            uow.commit()
+            return None
+        session, refresh_token = open_session(ports, uow, account, method=PASSWORD, now=now)
+        access_token = sign(account, session, now)
+        uow.audit.add("account.registered", account_id=account.id, actor_id=account.id, session_id=session.id)
         uow.commit()
-    return SignedIn(account, access_token, refresh_token)
+    return SignedIn(account, access_token, refresh_token, ports.device_tokens.issue(account))
+
+
+def _tell_owner(ports: Ports, address: Email) -> None:
+    """Mail whoever has the address: an invited owner can claim the account, another one is told of the attempt."""
+    with ports.unit_of_work() as uow:
+        found = uow.accounts.find_by_email(address)
+        if found is None or (found.is_active and not ports.rules.private_registration):
+            return
+        account = uow.accounts.get(found.id)
+        if account.status == "invited":
+            account.request_mail("claim")
+        elif account.is_active:
+            account.request_mail("account_exists")
+        uow.commit()

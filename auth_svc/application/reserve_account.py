@@ -37,5 +37,7 @@ def _reserve(ports: Ports, address: Email, person: str, key: str) -> Reservation
             raise EmailTaken
         account = Account.invite(id=ports.new_id(), email=address, name=person, request_key=key, now=ports.now())
         uow.accounts.add(account)
+        account.request_mail("claim")
+        uow.audit.add("account.invited", account_id=account.id)
         uow.commit()
     return Reservation(account, created=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from uuid import UUID
+
 from auth_svc.application.open_session import PASSWORD, SignedIn, open_session
 from auth_svc.application.ports import Ports
 from auth_svc.domain.account import Account, AccountNotFound, InvalidCredentials
@@ -9,13 +12,35 @@ from auth_svc.domain.email import Email, InvalidEmail
 from auth_svc.domain.password import presented_password
 
 
-def sign_in(ports: Ports, *, email: str, password: str) -> SignedIn:
-    known = _find(ports, email)
+@dataclass(frozen=True)
+class Attempt:
+    """:param number: how many there were in a row, with this one
+    :param key: under which they are counted
+    """
+
+    account: Account | None
+    device: UUID | None
+    key: bytes
+    number: int
+
+
+def sign_in(ports: Ports, *, email: str, password: str, device_token: str | None = None) -> SignedIn:
+    """Open a session for whoever knows the password.
+
+    Every failure does the same work and gives the same error: it must not show who has an account, nor that it is
+    locked.
+
+    :param device_token: from an earlier sign-in on the same device; strangers' failures do not lock that out
+    """
+    attempt = _begin(ports, email, device_token)
+    known = attempt.account
     presented = presented_password(password)
-    password_hash = known.password_hash if known and presented else None
+    locked = ports.rules.lockout.locks(attempt.number)
+    password_hash = known.password_hash if known and presented and not locked else None
     # Always one verification, whatever is wrong, and always the same error after it.
     matches = ports.hasher.verify(password_hash, presented or "")
-    if not matches or known is None or presented is None or password_hash is None:
+    if not matches or known is None or presented is None or password_hash is None or not known.is_active:
+        _note_failure(ports, attempt)
         raise InvalidCredentials
     upgraded = ports.hasher.hash(presented) if ports.hasher.is_outdated(password_hash) else None
     sign = ports.tokens.signer()
@@ -25,22 +50,55 @@ def sign_in(ports: Ports, *, email: str, password: str) -> SignedIn:
         except AccountNotFound as exc:
             raise InvalidCredentials from exc
         now = ports.now()
-        session, refresh_token = open_session(
-            ports, session_id=ports.new_id(), account_id=account.id, method=PASSWORD, now=now
-        )
+        session, refresh_token = open_session(ports, uow, account, method=PASSWORD, now=now)
         account.log_in(session_id=session.id, method=PASSWORD, password_set_at=known.password_set_at)
         if upgraded:
             account.upgrade_hash(password_hash, upgraded)
+        if attempt.device is None and account.email_verified:
+            account.request_mail("new_device", session.id)
         access_token = sign(account, session, now)
-        uow.sessions.add(session)
+        uow.login_attempts.clear(attempt.key)
+        uow.audit.add("login.succeeded", account_id=account.id, actor_id=account.id, session_id=session.id)
         uow.commit()
-    return SignedIn(account, access_token, refresh_token)
+    kept = device_token if attempt.device else ports.device_tokens.issue(account)
+    return SignedIn(account, access_token, refresh_token, kept)
 
 
-def _find(ports: Ports, email: str) -> Account | None:
+def _begin(ports: Ports, email: str, device_token: str | None) -> Attempt:
+    """Count the attempt before the password is looked at: guesses at the same moment are all guesses."""
     try:
         address = Email(email)
     except InvalidEmail:
-        return None
+        address = None
     with ports.unit_of_work() as uow:
-        return uow.accounts.find_by_email(address)
+        account = uow.accounts.find_by_email(address) if address else None
+        device = ports.device_tokens.device_of(account, device_token) if account else None
+        key = ports.login_keys.of_device(device) if device else _address_key(ports, address)
+        policy = ports.rules.lockout
+        if policy.attempts is None:
+            return Attempt(account, device, key, number=1)
+        number = uow.login_attempts.count(key, ports.now(), policy.window)
+        uow.commit()
+    return Attempt(account, device, key, number)
+
+
+def _address_key(ports: Ports, address: Email | None) -> bytes:
+    # What is no address at all is nobody's: such attempts are counted together, and nobody is locked out by them.
+    return ports.login_keys.of_address(address.key if address else "")
+
+
+def _note_failure(ports: Ports, attempt: Attempt) -> None:
+    """Write down the failure, of an unknown address, too: that takes the same time."""
+    with ports.unit_of_work() as uow:
+        if attempt.account is None:
+            uow.login_attempts.note_unknown(attempt.key, ports.now())
+        else:
+            # Who is told of it finds it there (`seal_audit`).
+            locked = ports.rules.lockout.is_last(attempt.number)
+            uow.audit.add(
+                "login.failed",
+                account_id=attempt.account.id,
+                outcome="failure",
+                details={"method": PASSWORD, "locked": locked},
+            )
+        uow.commit()

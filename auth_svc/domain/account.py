@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import ClassVar, Literal, Self
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Self
 from uuid import UUID
 
+from auth_svc.domain.account_events import (
+    AccountRegistered,
+    Claimed,
+    Deleted,
+    Disabled,
+    EmailChanged,
+    EmailVerified,
+    Enabled,
+    LoggedIn,
+    PasswordChanged,
+    RolesChanged,
+    SessionsRevoked,
+)
 from auth_svc.domain.email import Email
+from auth_svc.domain.mail import MailKind, MailRequested
 from auth_svc.domain.text import UnreadableError, nfc
 from lib.aggregate import Aggregate
 from lib.errors import Conflict, Invalid, NotFound, Unauthenticated
@@ -47,6 +61,15 @@ class AccountNotFound(NotFound):
         super().__init__("there is no such account")
 
 
+class NotClaimable(Conflict):
+    """The invitation was claimed before, or withdrawn."""
+
+    code = "not_claimable"
+
+    def __init__(self) -> None:
+        super().__init__("this account is not waiting to be claimed")
+
+
 class RequestKeyReused(Conflict):
     """The key was used before for something else."""
 
@@ -63,30 +86,6 @@ class RequestKeyTaken(Conflict):
 
     def __init__(self) -> None:
         super().__init__("a request with the same key is running", retry_after=1)
-
-
-@dataclass(frozen=True)
-class AccountRegistered:
-    """An account exists from now on. Subscribers make their own record of the person from it."""
-
-    type: ClassVar[str] = "user.registered"
-    schema_version: ClassVar[int] = 1
-    id: str
-    email: str
-    name: str
-    status: str
-    email_verified: bool
-
-
-@dataclass(frozen=True)
-class LoggedIn:
-    """Somebody proved to be the account's owner and has a new session."""
-
-    type: ClassVar[str] = "user.logged_in"
-    schema_version: ClassVar[int] = 1
-    id: str
-    session_id: str
-    method: str
 
 
 def proper_name(text: object) -> str:
@@ -120,6 +119,8 @@ class Account(Aggregate):
 
     :param password_hash: None for an account that cannot sign in by password, as an invited one
     :param password_set_at: when its owner chose the password; a mere upgrade of the hash does not change it
+    :param activated_at: when it first had an owner: at registration, or when an invitation was claimed
+    :param not_before: sessions opened up to then have ended
     :param request_key: of the request that made the account, so that its repetition finds what it made
     """
 
@@ -133,6 +134,10 @@ class Account(Aggregate):
     password_hash: str | None = field(default=None, repr=False)
     password_set_at: datetime | None = None
     request_key: str | None = None
+    activated_at: datetime | None = None
+    disabled_at: datetime | None = None
+    disabled_reason: str | None = None
+    not_before: datetime | None = None
     sequence: int = 0
 
     @classmethod
@@ -145,6 +150,7 @@ class Account(Aggregate):
             status="active",
             password_hash=password_hash,
             password_set_at=now,
+            activated_at=now,
             created_at=now,
         )
         account._announce()
@@ -186,3 +192,91 @@ class Account(Aggregate):
         """Keep the same password under stronger parameters, unless somebody else already did."""
         if self.password_hash == old:
             self.password_hash = new
+
+    # --- proof of the mailbox ---
+
+    def verify_email(self) -> bool:
+        """Note that the owner reads the mail to the account's address; False if that was known."""
+        if self.email_verified:
+            return False
+        self.email_verified = True
+        self.record(EmailVerified(id=str(self.id), email=self.email.typed))
+        return True
+
+    def claim(self, *, password_hash: str, now: datetime) -> None:
+        """Take over an invited account: whoever reads its mail is its owner."""
+        if self.status != "invited":
+            raise NotClaimable
+        self.status, self.activated_at, self.email_verified = "active", now, True
+        self.password_hash, self.password_set_at = password_hash, now
+        self.record(Claimed(id=str(self.id), email=self.email.typed, name=self.name))
+
+    def change_email(self, email: Email) -> None:
+        """Move to another address, whose mail the owner was seen to read."""
+        self.email, self.email_verified = email, True
+        self.record(EmailChanged(id=str(self.id), email=email.typed))
+
+    # --- password ---
+
+    def set_password(self, password_hash: str, *, method: Literal["change", "reset"], now: datetime) -> None:
+        self.password_hash, self.password_set_at = password_hash, now
+        self.record(PasswordChanged(id=str(self.id), method=method))
+
+    def drop_password(self) -> None:
+        """Let nobody sign in by the password that was: somebody else may have chosen it."""
+        self.password_hash = self.password_set_at = None
+
+    # --- sessions ---
+
+    def end_sessions(self, *, newest: datetime, reason: str, now: datetime) -> None:
+        """End every session up to now; their rows are ended beside this.
+
+        :param newest: the time in the newest session's id, which can run a little ahead of the clock
+        """
+        self.not_before = _whole_millisecond(max(now, newest))
+        moment = self.not_before.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self.record(SessionsRevoked(user_id=str(self.id), not_before=moment, reason=reason))
+
+    # --- what administrators do ---
+
+    def disable(self, reason: str, now: datetime) -> bool:
+        """Close the account until somebody opens it again; False if it is closed already."""
+        if self.status == "disabled":
+            return False
+        self.status, self.disabled_at, self.disabled_reason = "disabled", now, reason
+        self.record(Disabled(id=str(self.id), reason=reason))
+        return True
+
+    def enable(self, reason: str) -> bool:
+        """Open a closed account again, as it was; False if it is open."""
+        if self.status != "disabled":
+            return False
+        self.status = "active" if self.activated_at else "invited"
+        self.disabled_at = self.disabled_reason = None
+        self.record(Enabled(id=str(self.id), reason=reason))
+        return True
+
+    def set_roles(self, roles: tuple[str, ...]) -> bool:
+        """Give exactly these roles; False if nothing changes."""
+        if self.roles == roles:
+            return False
+        self.roles = roles
+        self.record(RolesChanged(id=str(self.id), roles=roles))
+        return True
+
+    def delete(self) -> None:
+        """Say good-bye; the row goes with it."""
+        self.record(Deleted(id=str(self.id)))
+
+    # --- mail ---
+
+    def request_mail(self, kind: MailKind, reference: UUID | None = None) -> None:
+        """Have a mail sent after the commit."""
+        self.record(
+            MailRequested(account_id=str(self.id), kind=kind, reference=None if reference is None else str(reference))
+        )
+
+
+def _whole_millisecond(moment: datetime) -> datetime:
+    """Round up, so that all that happened within its millisecond is before it: ids tell no finer time."""
+    return moment + timedelta(microseconds=-moment.microsecond % 1000)

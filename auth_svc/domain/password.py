@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator
 
 from auth_svc.domain.email import Email
 from auth_svc.domain.text import UnreadableError, nfc
-from lib.errors import Invalid
+from lib.errors import Forbidden, Invalid
 
 MIN_LENGTH = 8
 MAX_LENGTH = 128
@@ -27,6 +27,28 @@ class WeakPassword(Invalid):
     """Its ``errors`` say everything that is wrong, so that nobody has to guess rule after rule."""
 
     code = "weak_password"
+
+
+class WrongPassword(Forbidden):
+    """The current password, asked for before something that matters, is another one."""
+
+    code = "wrong_password"
+
+    def __init__(self) -> None:
+        super().__init__("the current password is wrong")
+
+
+class PasswordUnchanged(Invalid):
+    code = "password_unchanged"
+
+    def __init__(self) -> None:
+        super().__init__("the new password is the current one")
+
+
+def breached_password() -> WeakPassword:
+    """Return the error for a password that is known to have leaked."""
+    detail = "this password has appeared in a data breach"
+    return WeakPassword(detail, errors=[{"pointer": "/password", "code": "breached", "detail": detail}])
 
 
 def presented_password(text: object) -> str | None:

@@ -15,9 +15,12 @@ from typing import ClassVar, Protocol, Self
 from uuid import UUID
 
 from lib.aggregate import Aggregate
-from lib.errors import Unauthenticated
+from lib.errors import NotFound, Unauthenticated
 
 LOGOUT, REUSED = "logout", "refresh_reused"
+#: further reasons why sessions end
+PASSWORD_RESET, PASSWORD_CHANGE, CLAIM, EMAIL_REVERT = "password_reset", "password_change", "claim", "email_revert"
+DISABLED, ADMIN, ROLES, CLIENT = "disabled", "admin", "roles", "client"
 
 
 class RefreshInvalid(Unauthenticated):
@@ -32,6 +35,13 @@ class RefreshReused(Unauthenticated):
 
     def __init__(self) -> None:
         super().__init__("this refresh token was used before; the session has ended, sign in again")
+
+
+class SessionNotFound(NotFound):
+    code = "session_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such session")
 
 
 class SessionExpired(Unauthenticated):
@@ -86,6 +96,8 @@ class Session(Aggregate):
     :param generation: how often the token has changed
     :param rotated_at: when it last did
     :param amr: how the owner proved who they are, in words of RFC 8176
+    :param ip: where the owner signed in from
+    :param user_agent: what the client called itself then
     """
 
     id: UUID
@@ -100,11 +112,22 @@ class Session(Aggregate):
     rotated_at: datetime | None = None
     revoked_at: datetime | None = None
     revoked_reason: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
     sequence: int = 0
 
     @classmethod
     def open(
-        cls, *, id: UUID, account_id: UUID, token_hash: bytes, amr: tuple[str, ...], now: datetime, lifetime: timedelta
+        cls,
+        *,
+        id: UUID,
+        account_id: UUID,
+        token_hash: bytes,
+        amr: tuple[str, ...],
+        now: datetime,
+        lifetime: timedelta,
+        ip: str | None = None,
+        user_agent: str | None = None,
     ) -> Self:
         """Start a session for an account whose owner was just recognized."""
         return cls(
@@ -115,7 +138,13 @@ class Session(Aggregate):
             authenticated_at=now,
             last_used_at=now,
             expires_at=now + lifetime,
+            ip=ip,
+            user_agent=user_agent,
         )
+
+    def is_live(self, now: datetime, idle: timedelta) -> bool:
+        """True if its refresh token still works."""
+        return self.revoked_at is None and now < self.expires_at and now - self.last_used_at <= idle
 
     def rotate(self, presented: str, chain: TokenChain, *, now: datetime, policy: RefreshPolicy) -> str:
         """Take a refresh token and return its successor.
@@ -142,7 +171,7 @@ class Session(Aggregate):
             raise RefreshReused
         if self.revoked_at is not None:
             raise RefreshInvalid
-        if now >= self.expires_at or now - self.last_used_at > idle:
+        if not self.is_live(now, idle):
             raise SessionExpired
 
     def _advance(self, presented: str, chain: TokenChain, now: datetime) -> str:

@@ -20,16 +20,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
-from auth_svc.domain.signing_key import SigningKey
+from auth_svc.domain.signing_key import SealedKeyError, SigningKey
 
 ALGORITHM = "ES256"
-#: seconds for which a process uses the keys that it has read
-REMEMBERED = 30.0
+#: Seconds for which a process uses the keys that it has read. Few: whoever asks for them has met one that is new, and
+#: what signs has to hear of a key that was withdrawn.
+REMEMBERED = 1.0
 COORDINATE = 32
-
-
-class SealedKeyError(RuntimeError):
-    """No key in SECRET_KEY opens the signing key: one was taken away while it was still needed."""
+#: what is published of a key; the other members of a JSON Web Key can be private
+PUBLIC_MEMBERS = ("kty", "crv", "x", "y")
 
 
 class Es256KeyMaker:
@@ -52,11 +51,17 @@ class Es256KeyMaker:
             created_at=now,
         )
 
+    def reseal(self, sealed_private: bytes) -> bytes:
+        try:
+            return self._seal.rotate(sealed_private)
+        except InvalidToken:
+            raise SealedKeyError("SECRET_KEY does not open a signing key") from None
+
 
 class KeyRing:
     """The published keys, as this process last read them.
 
-    :param load: reads them, making the first one if need be
+    :param load: reads them, making the first ones if need be
     :param seal: decrypts private halves
     :param clock: seconds that only grow
     """
@@ -68,33 +73,46 @@ class KeyRing:
         self._seal = seal
         self._clock = clock
         self._keys: Sequence[SigningKey] = ()
-        self._read_at = 0.0
-        self._opened: dict[str, EllipticCurvePrivateKey] = {}
+        self._read_at = -float("inf")
+        self._opened: tuple[str, EllipticCurvePrivateKey] | None = None
 
     def active(self) -> tuple[str, EllipticCurvePrivateKey]:
         """Return the id and the private half of the key that signs."""
         key = next(each for each in self._current() if each.state == "active")
-        if key.kid not in self._opened:
-            self._opened[key.kid] = self._open(key)
-        return key.kid, self._opened[key.kid]
+        opened = self._opened
+        if opened is None or opened[0] != key.kid:
+            opened = self._opened = (key.kid, self._open(key))
+        return opened
 
     def jwks(self) -> dict[str, Any]:
         """Return the public halves; nothing else is ever in there."""
         return {
             "keys": [
-                {**each.public_jwk, "kid": each.kid, "use": "sig", "alg": each.algorithm} for each in self._current()
+                {
+                    **{name: each.public_jwk[name] for name in PUBLIC_MEMBERS},
+                    "kid": each.kid,
+                    "use": "sig",
+                    "alg": each.algorithm,
+                }
+                for each in self._current()
             ]
         }
 
+    def forget(self) -> None:
+        """Read the keys anew the next time."""
+        self._read_at = -float("inf")
+
     def _current(self) -> Sequence[SigningKey]:
-        if not self._keys or self._clock() - self._read_at > REMEMBERED:
+        now = self._clock()
+        if not self._keys or now - self._read_at > REMEMBERED:
+            # Noted first, so that of those who ask while the answer is on its way nobody asks again.
+            self._read_at = now
             try:
                 self._keys = self._load()
             except SQLAlchemyError:
                 # The database is away for a moment; what was read before still holds.
                 if not self._keys:
                     raise
-            self._read_at = self._clock()
         return self._keys
 
     def _open(self, key: SigningKey) -> EllipticCurvePrivateKey:

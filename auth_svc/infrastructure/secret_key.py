@@ -15,6 +15,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SIGNING_KEYS = "leveret auth signing keys v1"
 REFRESH_TOKENS = "leveret auth refresh tokens v1"
+ONE_TIME_TOKENS = "leveret auth one-time tokens v1"
+DEVICE_TOKENS = "leveret auth device tokens v1"
+LOGIN_KEYS = "leveret auth login keys v1"
+SUBJECT_KEYS = "leveret auth subject keys v1"
 
 
 def derived_keys(secret_key: str, purpose: str) -> Sequence[bytes]:

@@ -29,6 +29,12 @@ class AccountSchema(UserSchema):
     roles = fields.List(fields.String())
 
 
+class AccountForStaffSchema(AccountSchema):
+    """… and what its owner is not told."""
+
+    disabled_reason = fields.String()
+
+
 class ReservationSchema(Schema):
     id = fields.String(attribute="account.id")
     email = fields.String(attribute="account.email.typed")
@@ -48,14 +54,17 @@ class TokensSchema(Schema):
 
 class SignedInSchema(TokensSchema):
     user = fields.Nested(UserSchema, attribute="account")
+    device_token = fields.String()
 
 
 # Made once: a schema copies all of its fields when it is made, which costs more than to dump one object.
-_ACCOUNT, _RESERVATION, _TOKENS, _SIGNED_IN = AccountSchema(), ReservationSchema(), TokensSchema(), SignedInSchema()
+_ACCOUNT, _ACCOUNT_FOR_STAFF, _RESERVATION = AccountSchema(), AccountForStaffSchema(), ReservationSchema()
+_TOKENS, _SIGNED_IN = TokensSchema(), SignedInSchema()
 
 
-def account_dump(account: Account) -> dict[str, Any]:
-    return _ACCOUNT.dump(account)  # type: ignore[no-any-return]
+def account_dump(account: Account, *, for_staff: bool = False) -> dict[str, Any]:
+    schema = _ACCOUNT_FOR_STAFF if for_staff else _ACCOUNT
+    return schema.dump(account)  # type: ignore[no-any-return]
 
 
 def reservation_dump(reservation: Reservation) -> dict[str, Any]:

@@ -107,7 +107,11 @@ def prepare(arguments: Sequence[str]) -> int:
 
 
 def mail(arguments: Sequence[str]) -> int:
-    return mailbox.show(ROOT / "mail", int(arguments[0]) if arguments else 1)
+    """Show the newest mail: ``mail 3 --to ann@example.com --kind claim``."""
+    # What a running system has in force stands in .local/env.
+    files = {**environment.read(PROJECT / ".env"), **environment.read(ROOT / "env")}
+    folder = environment.effective(os.environ, files).get("MAIL_FOLDER") or ROOT / "mail"
+    return mailbox.main(Path(os.path.relpath(PROJECT / folder)), arguments)
 
 
 def _become(command: Sequence[str], environ: dict[str, str]) -> NoReturn:

@@ -93,8 +93,8 @@ def jwks() -> Response:
 
 @blueprint.get("/.well-known/change-password")
 def change_password() -> AnyResponse:
-    """Where password managers send people; without pages of our own, that is the API's description."""
-    return redirect(f"{gateway().settings.public_url}/docs", 302)
+    """Where password managers send people (W3C, A Well-Known URL for Changing Passwords)."""
+    return redirect(f"{gateway().settings.public_url}/pages/forgot-password", 302)
 
 
 @blueprint.get("/.well-known/security.txt")

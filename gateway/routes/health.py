@@ -42,7 +42,8 @@ def live() -> Response:
 
 @blueprint.get("/health/ready")
 def ready() -> Response:
-    """This process can take requests: it has the broker and the keys to check tokens with, and is not about to end.
+    """This process can take requests: it has the broker, the keys to check tokens with and what is revoked, and is
+    not about to end.
 
     One missing service does not count: the others' routes still work, here as on any other instance.
     """
@@ -62,6 +63,8 @@ def _own_needs() -> dict[str, list[dict[str, Any]]]:
         "rabbitmq:connection": [_check("component", connected)],
         # Kept once they are there, whatever becomes of auth_svc.
         "auth_svc:keys": [_check("component", connected and has_keys(own.tokens.keys))],
+        # Asked for anew after every connect.
+        "auth_svc:revocations": [_check("component", connected and own.revocations.ready)],
     }
 
 

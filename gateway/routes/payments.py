@@ -8,7 +8,7 @@ from flask import Response, g
 
 from gateway.answers import answer, created, read
 from gateway.bearer import signed_in
-from gateway.fields import Shape, Text, Texts, Whole, page_size
+from gateway.fields import PageQuery, Shape, Text, Texts, Whole
 from gateway.inputs import body, idempotency_key, query
 from gateway.openapi import Routes, operation
 from gateway.rpc import services
@@ -16,8 +16,11 @@ from gateway.state import gateway
 
 blueprint = Routes("payments", __name__, url_prefix="/api/v1", description="Payments and refunds")
 
-MAX_TEXT, MAX_REFERENCE, MAX_TOKEN, MAX_CURSOR = 500, 200, 255, 512
+MAX_TEXT, MAX_REFERENCE, MAX_TOKEN = 500, 200, 255
 AMOUNT_NOTE = "In the currency's minor unit: 1050 is 10.50 EUR"
+OF_KEYS = ("idempotency_in_progress",)
+OF_PROVIDERS = ("provider_unreachable", "provider_error")
+PAYMENT_NOT_FOUND = ("payment_not_found",)
 
 
 class NewPayment(Shape):
@@ -32,11 +35,6 @@ class NewPayment(Shape):
 class NewRefund(Shape):
     amount = Whole(metadata={"minimum": 1, "description": f"{AMOUNT_NOTE}; all that is left, if it is not there"})
     reason = Text(longest=MAX_TEXT)
-
-
-class PageQuery(Shape):
-    limit = page_size()
-    cursor = Text(longest=MAX_CURSOR, metadata={"description": "`next_cursor` of the page before"})
 
 
 NEW_PAYMENT, NEW_REFUND, PAGE_QUERY = NewPayment(), NewRefund(), PageQuery()
@@ -61,7 +59,22 @@ def _made(result: dict[str, Any], thing: str, folder: str) -> Response:
     example={"amount": 1050, "currency": "EUR", "payment_method": "tok_visa", "description": "Two books"},
     token=True,
     key=True,
-    errors=(402, 403, 409),
+    errors={
+        402: ("payment_declined",),
+        403: ("account_disabled",),
+        409: (*OF_KEYS, "reference_taken"),
+        422: (
+            "idempotency_key_reused",
+            "invalid_amount",
+            "unsupported_currency",
+            "unknown_payment_method",
+            "unsupported_payment_method",
+            "invalid_text",
+            "invalid_metadata",
+            "card_number_refused",
+        ),
+        503: OF_PROVIDERS,
+    },
 )
 @signed_in
 @body(NEW_PAYMENT)
@@ -78,7 +91,7 @@ def create_payment(data: dict[str, Any]) -> Response:
 
 
 @blueprint.get("/payments")
-@operation(gives=(200, "PaymentPage"), query=PAGE_QUERY, token=True, errors=(400,))
+@operation(gives=(200, "PaymentPage"), query=PAGE_QUERY, token=True)
 @signed_in
 @query(PAGE_QUERY)
 def list_payments(data: dict[str, Any]) -> Response:
@@ -87,7 +100,7 @@ def list_payments(data: dict[str, Any]) -> Response:
 
 
 @blueprint.get("/payments/<id:payment_id>")
-@operation(gives=(200, "Payment"), token=True, errors=(404,))
+@operation(gives=(200, "Payment"), token=True, errors={404: PAYMENT_NOT_FOUND})
 @signed_in
 def get_payment(payment_id: str) -> Response:
     """Show a payment"""
@@ -102,7 +115,13 @@ def get_payment(payment_id: str) -> Response:
     body_required=False,
     token=True,
     key=True,
-    errors=(403, 404, 409),
+    errors={
+        403: ("refund_not_allowed",),
+        404: PAYMENT_NOT_FOUND,
+        409: (*OF_KEYS, "payment_not_refundable"),
+        422: ("idempotency_key_reused", "refund_exceeds_captured", "invalid_amount", "invalid_text"),
+        503: OF_PROVIDERS,
+    },
 )
 @signed_in
 @body(NEW_REFUND, required=False)
@@ -117,7 +136,7 @@ def refund_payment(data: dict[str, Any], payment_id: str) -> Response:
 
 
 @blueprint.get("/payments/<id:payment_id>/refunds")
-@operation(gives=(200, "RefundPage"), query=PAGE_QUERY, token=True, errors=(400, 404))
+@operation(gives=(200, "RefundPage"), query=PAGE_QUERY, token=True, errors={404: PAYMENT_NOT_FOUND})
 @signed_in
 @query(PAGE_QUERY)
 def list_refunds(data: dict[str, Any], payment_id: str) -> Response:
@@ -126,7 +145,7 @@ def list_refunds(data: dict[str, Any], payment_id: str) -> Response:
 
 
 @blueprint.get("/refunds/<id:refund_id>")
-@operation(gives=(200, "Refund"), token=True, errors=(404,))
+@operation(gives=(200, "Refund"), token=True, errors={404: ("refund_not_found",)})
 @signed_in
 def get_refund(refund_id: str) -> Response:
     """Show a refund"""

@@ -10,7 +10,7 @@ from flask import Response, g
 
 from gateway.answers import created, read
 from gateway.bearer import maybe_signed_in, signed_in
-from gateway.fields import Shape, Text
+from gateway.fields import MAX_NAME, Shape, Text, email_field
 from gateway.inputs import body, idempotency_key
 from gateway.limits import limited
 from gateway.openapi import Routes, operation
@@ -18,14 +18,14 @@ from gateway.rpc import services
 
 blueprint = Routes("users", __name__, url_prefix="/api/v1/users", description="Profiles")
 
-MAX_EMAIL, MAX_NAME = 254, 200
+USER_NOT_FOUND = ("user_not_found",)
 
 #: what everybody sees may be kept by anybody, but a signed-in viewer may see more
 PUBLIC = "no-cache"
 
 
 class NewUser(Shape):
-    email = Text(required=True, longest=MAX_EMAIL, metadata={"format": "email"})
+    email = email_field()
     name = Text(required=True, longest=MAX_NAME, metadata={"minLength": 1})
 
 
@@ -39,7 +39,11 @@ NEW_USER = NewUser()
     example={"email": "ann@example.com", "name": "Ann Example"},
     token=None,
     key=False,
-    errors=(403, 409),
+    errors={
+        403: ("invitations_closed",),
+        409: ("email_taken", "request_key_reused", "request_in_progress"),
+        422: ("invalid_email", "invalid_name"),
+    },
 )
 @limited("10/minute;200/day")
 @maybe_signed_in
@@ -66,7 +70,7 @@ def _request_key(data: dict[str, str]) -> str:
 
 
 @blueprint.get("/profile")
-@operation(gives=(200, "Profile"), token=True, errors=(404,))
+@operation(gives=(200, "Profile"), token=True, errors={404: USER_NOT_FOUND})
 @signed_in
 def get_profile() -> Response:
     """Show the own profile"""
@@ -74,7 +78,7 @@ def get_profile() -> Response:
 
 
 @blueprint.get("/<id:user_id>")
-@operation(gives=(200, "PublicProfile"), token=None, errors=(404,))
+@operation(gives=(200, "PublicProfile"), token=None, errors={404: USER_NOT_FOUND})
 @maybe_signed_in
 def get_user(user_id: str) -> Response:
     """Show a user

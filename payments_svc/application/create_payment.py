@@ -12,7 +12,7 @@ from payments_svc.domain.customer import Customer
 from payments_svc.domain.details import Details, checked_payment_method
 from payments_svc.domain.idempotency import Claim, IdempotencyInProgress, Step
 from payments_svc.domain.money import Money
-from payments_svc.domain.outcome import NotExecuted, Outcome, refusal_of
+from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, Outcome, refusal_of
 from payments_svc.domain.payment import Payment, PaymentStatus, ReferenceTaken
 
 
@@ -32,6 +32,10 @@ def create_payment(
     """Three steps with nothing held between them: claim (committed), ask the provider, result (committed).
 
     A process that dies in between leaves a claim that the next request with the key completes.
+
+    A disabled customer pays nothing: the claim's transaction holds the customer, so once the account's event is applied
+    no claim passes. What was answered before is answered again. What was left half done is looked up and not charged
+    any more: if the provider knows nothing of it, it stays ``unknown``, to be asked about.
     """
     customer_id = parse_user_id(user_id)
     body = {
@@ -61,6 +65,8 @@ def create_payment(
             if payment_method is not None:
                 ports.provider.check_payment_method(checked_payment_method(payment_method))
             step = Step.BEGIN
+            customer = uow.customers.hold(Customer(customer_id, now))
+            customer.check_active()
             payment = _open(uow, claim, money, details)
         else:
             step = claim.admit(asked, now=now, patience=ports.rules.patience, redelivered=redelivered)
@@ -68,6 +74,9 @@ def create_payment(
             if step is Step.REPLAY:
                 kept = claim.kept_answer(now, ports.rules.answer_ttl)
                 return payment_answer(kept or snapshot(payment), replayed=True)
+            customer = uow.customers.hold(Customer(customer_id, now))
+            if step is Step.BEGIN:
+                customer.check_active()
             claim.resume(now)
         if payment_method is None:
             claim.finish(snapshot(payment), now)
@@ -82,7 +91,7 @@ def create_payment(
         uow.commit()
     if payment_method is None:
         return payment_answer(snapshot(payment), replayed=False)
-    outcome = _charge(ports, claim.attempt_id, payment, payment_method, step)
+    outcome = _charge(ports, claim.attempt_id, payment, payment_method, step, anew=customer.is_active)
     return _settle(ports, claim.attempt_id, claim.run, outcome)
 
 
@@ -92,14 +101,21 @@ def _open(uow: UnitOfWork, claim: Claim, money: Money, details: Details) -> Paym
         holder = uow.payments.find_by_reference(claim.user_id, details.reference)
         if holder is not None:
             raise ReferenceTaken("another payment has this reference", payment_id=str(holder))
-    uow.customers.ensure(Customer(claim.user_id, now))
     payment = Payment.open(id=claim.payment_id, customer_id=claim.user_id, money=money, details=details, now=now)
     uow.payments.add(payment)
     return payment
 
 
-def _charge(ports: Ports, attempt_id: UUID, payment: Payment, payment_method: str, step: Step) -> Outcome:
+def _charge(
+    ports: Ports, attempt_id: UUID, payment: Payment, payment_method: str, step: Step, *, anew: bool
+) -> Outcome:
+    """Charge it, or ask what became of it.
+
+    :param anew: charge what the provider knows nothing of. If not, it stays open: whoever began may still be at it
+    """
     outcome = ports.provider.lookup(attempt_id) if step is Step.COMPLETE else None
+    if outcome is None and not anew:
+        return MayHaveHappened()
     return outcome or ports.provider.charge(attempt_id, payment.amount, payment.currency, payment_method)
 
 

@@ -8,10 +8,10 @@ from payments_svc.domain.customer import Customer
 
 
 def open_customer(ports: Ports, *, event_id: str, user_id: str) -> None:
-    """The first payment may come before the event, and does the same."""
+    """The first payment may come before the event, and does the same; so may news of the account's status."""
     customer = Customer(parse_user_id(user_id), ports.now())
     with ports.unit_of_work() as uow:
         if not uow.first_time("open_customer", event_id):
             return
-        uow.customers.ensure(customer)
+        uow.customers.add_or_get(customer)
         uow.commit()

@@ -62,8 +62,22 @@ class Refunds(Protocol):
 
 
 class Customers(Protocol):
-    def ensure(self, customer: Customer) -> None:
-        """Add the customer unless it is there."""
+    """Both ways to a customer wait for whoever is adding, changing or removing it."""
+
+    def add_or_get(self, customer: Customer) -> Customer | None:
+        """Add the customer unless it is there; return the one that is stored, locked for being changed.
+
+        None if the account was deleted and its customer with it. Change the returned one, never the argument.
+        """
+
+    def hold(self, customer: Customer) -> Customer:
+        """The same for looking: nobody changes it until the end of the transaction, but others may hold it as well.
+
+        Raises `AccountDisabled` if the account was deleted and its customer with it.
+        """
+
+    def bury(self, customer: Customer, now: datetime) -> None:
+        """Leave a tombstone of a customer that is locked; remove it if it has no payments."""
 
 
 class Claims(Protocol):
@@ -81,7 +95,7 @@ class Claims(Protocol):
 
 
 class UnitOfWork(Protocol):
-    """One transaction. Lock in this order: claim, payment, refund."""
+    """One transaction. Lock in this order: claim, payment, customer, refund."""
 
     @property
     def payments(self) -> Payments: ...

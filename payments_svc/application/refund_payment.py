@@ -7,6 +7,7 @@ from uuid import UUID
 from payments_svc.application.answers import Answer, snapshot
 from payments_svc.application.ports import Ports
 from payments_svc.domain.arguments import parse_id, parse_user_id
+from payments_svc.domain.customer import Customer
 from payments_svc.domain.details import MAX_TEXT, checked_note
 from payments_svc.domain.idempotency import Claim, IdempotencyInProgress, Step
 from payments_svc.domain.outcome import NotExecuted, Outcome, refusal_of
@@ -27,6 +28,9 @@ def refund_payment(
     redelivered: bool = False,
 ) -> Answer:
     """Three steps as in `create_payment`: the claim sets the money aside, the provider is asked, the result is noted.
+
+    A disabled customer refunds nothing; the staff still does, for that customer too. A refund that was left half done
+    is completed by whoever asks again: it was allowed, and the money is the customer's.
 
     :param user_id: who asks
     :param may_refund: they may refund their own payments
@@ -64,6 +68,8 @@ def refund_payment(
             # A refund that was not executed stays canceled; another one takes its place.
             claim.resume(now, refund_id=asked.refund_id if step is Step.BEGIN else None)
         if step is Step.BEGIN:
+            if not may_refund_for_others:
+                uow.customers.hold(Customer(requested_by, now)).check_active()
             refund = payment.open_refund(
                 id=_refund_of(claim),
                 attempt_id=claim.attempt_id,

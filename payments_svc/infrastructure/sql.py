@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session, make_transient_to_detached
 from lib.statements import insert_unless_there
 from lib.uow import SqlUnitOfWork, constraint_of
 from payments_svc.application.ports import Row
-from payments_svc.domain.customer import Customer
+from payments_svc.domain.customer import AccountDisabled, Customer
 from payments_svc.domain.idempotency import Claim
 from payments_svc.domain.payment import Payment, PaymentNotFound, PaymentStatus, ReferenceTaken
 from payments_svc.domain.refund import Refund, RefundNotFound
-from payments_svc.infrastructure.tables import customers, idempotency_claims, payments, refunds
+from payments_svc.infrastructure.tables import customers, idempotency_claims, payments, refunds, tombstones
 
 
 class SqlPayments:
@@ -59,7 +59,9 @@ class SqlRefunds:
         return refund
 
 
-_ADD_CUSTOMER = insert_unless_there(customers)
+_ADD_CUSTOMER = insert_unless_there(customers, "(id)")
+_BURY = insert_unless_there(tombstones, "(id)")
+_TOMBSTONE = sa.select(tombstones.c.id).where(tombstones.c.id == sa.bindparam("customer_id"))
 _TAKE_CLAIM = insert_unless_there(idempotency_claims, "ON CONSTRAINT idempotency_claims_scope_key")
 
 
@@ -67,8 +69,42 @@ class SqlCustomers:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def ensure(self, customer: Customer) -> None:
-        self._session.execute(_ADD_CUSTOMER, asdict(customer))
+    def add_or_get(self, customer: Customer) -> Customer | None:
+        if self._add(customer):
+            return customer
+        return self._session.get(Customer, customer.id, with_for_update=True)
+
+    def hold(self, customer: Customer) -> Customer:
+        if self._add(customer):
+            return customer
+        held = self._session.get(Customer, customer.id, with_for_update={"read": True})
+        if held is None:
+            raise AccountDisabled
+        return held
+
+    def bury(self, customer: Customer, now: datetime) -> None:
+        self._session.execute(_BURY, {"id": customer.id, "deleted_at": now})
+        # The lock keeps new ones away: a payment has to hold its customer.
+        paid = sa.select(payments.c.id).where(payments.c.customer_id == customer.id).limit(1)
+        if self._session.execute(paid).first() is None:
+            self._session.delete(customer)
+
+    def _add(self, customer: Customer) -> bool:
+        """Add the customer; False if there is one, or was one until its account was deleted.
+
+        Only a deletion removes a customer, so one that cannot be added and is not there has a tombstone.
+        """
+        inserted = self._session.execute(_ADD_CUSTOMER, asdict(customer))
+        if not inserted.rowcount:  # type: ignore[attr-defined]  # a CursorResult, as of every INSERT
+            return False
+        # Looked for only now: the INSERT has waited for a deletion that was under way, and no other can begin.
+        if self._session.execute(_TOMBSTONE, {"customer_id": customer.id}).first() is not None:
+            self._session.execute(sa.delete(customers).where(customers.c.id == customer.id))
+            return False
+        # The row is there, so the object is not to be inserted once more; its later changes are to be written.
+        make_transient_to_detached(customer)
+        self._session.add(customer)
+        return True
 
 
 class SqlClaims:

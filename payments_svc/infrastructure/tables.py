@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import registry
 
 from lib.outbox import inbox_table, outbox_table
+from payments_svc.domain.customer import Customer, CustomerStatus
 from payments_svc.domain.idempotency import Claim, ClaimStatus
 from payments_svc.domain.payment import Payment, PaymentStatus
 from payments_svc.domain.refund import Refund, RefundStatus
@@ -56,7 +57,20 @@ customers = sa.Table(
     metadata,
     _id("id"),
     _moment("created_at"),
+    sa.Column("status", WordType(CustomerStatus), nullable=False, server_default=CustomerStatus.ACTIVE),
+    sa.Column("status_sequence", sa.Integer, nullable=False, server_default="0"),
     sa.PrimaryKeyConstraint("id", name="customers_pkey"),
+    _one_of("customers", "status", CustomerStatus),
+    sa.CheckConstraint("status_sequence >= 0", name="customers_status_sequence_positive"),
+)
+
+# The ids of deleted accounts. The running service can add to it, and neither change nor delete.
+tombstones = sa.Table(
+    "tombstones",
+    metadata,
+    _id("id"),
+    _moment("deleted_at"),
+    sa.PrimaryKeyConstraint("id", name="tombstones_pkey"),
 )
 
 payments = sa.Table(
@@ -226,6 +240,11 @@ inbox = inbox_table(metadata)
 
 def map_domain() -> None:
     """Teach SQLAlchemy the domain's classes, once; the classes never learn about SQLAlchemy."""
-    for entity, table in ((Payment, payments), (Refund, refunds), (Claim, idempotency_claims)):
+    for entity, table in (
+        (Customer, customers),
+        (Payment, payments),
+        (Refund, refunds),
+        (Claim, idempotency_claims),
+    ):
         if not sa.inspect(entity, raiseerr=False):
             mapper.map_imperatively(entity, table)

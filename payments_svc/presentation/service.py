@@ -12,7 +12,9 @@ from lib.events import event_handler
 from lib.operations import Operations
 from lib.provide import Provide
 from lib.rpc import rpc
+from payments_svc.application.close_customer import close_customer
 from payments_svc.application.create_payment import create_payment
+from payments_svc.application.follow_account import follow_account
 from payments_svc.application.get_payment import get_payment
 from payments_svc.application.get_refund import get_refund
 from payments_svc.application.list_payments import list_payments
@@ -69,7 +71,8 @@ class PaymentsService:
             ``succeeded``, or ``unknown``: it may have been charged, and is asked about at ``next_check_at``
         :raises Fault: ``declined/payment_declined`` with ``decline_code``, ``payment_id`` and ``replayed``;
             ``invalid/idempotency_key_reused`` for other arguments; ``conflict/idempotency_in_progress`` with
-            ``retry_after`` in seconds; ``conflict/reference_taken``; ``unavailable/provider_unreachable`` and
+            ``retry_after`` in seconds; ``conflict/reference_taken``; ``forbidden/account_disabled`` for a payment that
+            was not answered before its account was disabled; ``unavailable/provider_unreachable`` and
             ``unavailable/provider_error``: nothing was charged, try again with the same key;
             ``malformed/invalid_idempotency_key``; ``invalid/…``: ``invalid_amount``, ``unsupported_currency``,
             ``unknown_payment_method``, ``unsupported_payment_method``, ``invalid_text``, ``invalid_metadata``,
@@ -133,6 +136,7 @@ class PaymentsService:
             "next_check_at", "created_at"}, "replayed"}``. Status ``succeeded``, ``failed`` (the provider refused:
             ``failure_code``), or ``unknown``: it may have happened, and counts as refunded until that is known
         :raises Fault: ``forbidden/refund_not_allowed`` unless PAYMENTS_SELF_SERVICE is on or the role is there;
+            ``forbidden/account_disabled`` for a customer whose account is disabled, but not for the roles;
             ``not_found/payment_not_found``; ``conflict/payment_not_refundable``; ``invalid/refund_exceeds_captured``
             with ``refundable`` in minor units; those of the key and of the provider as in `create_payment`
         """
@@ -179,6 +183,25 @@ class PaymentsService:
     def on_user_registered(self, event: dict[str, Any]) -> None:
         """Make a customer of a new account."""
         open_customer(self.ports, event_id=event["id"], user_id=event["data"]["id"])
+
+    @event_handler("auth_svc", "user.disabled")
+    def on_user_disabled(self, event: dict[str, Any]) -> None:
+        """Let an account that may not be used pay nothing and refund nothing; the staff still refunds its payments."""
+        self._follow(event, disabled=True)
+
+    @event_handler("auth_svc", "user.enabled")
+    def on_user_enabled(self, event: dict[str, Any]) -> None:
+        """Let an account pay again."""
+        self._follow(event, disabled=False)
+
+    def _follow(self, event: dict[str, Any], *, disabled: bool) -> None:
+        user_id, sequence = event["data"]["id"], event["sequence"]
+        follow_account(self.ports, event_id=event["id"], user_id=user_id, sequence=sequence, disabled=disabled)
+
+    @event_handler("auth_svc", "user.deleted")
+    def on_user_deleted(self, event: dict[str, Any]) -> None:
+        """Remove the customer of a deleted account; one with payments stays, closed, with them."""
+        close_customer(self.ports, event_id=event["id"], user_id=event["data"]["id"])
 
 
 def _redelivered() -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from lib.ids import new_id
 from lib.outbox import envelope
+from payments_svc.domain.arguments import InvalidUserId
 from payments_svc.domain.details import Details
 from payments_svc.domain.money import Money
 from payments_svc.domain.outcome import Refused, Succeeded
@@ -153,3 +154,82 @@ def test_an_event_that_lacks_what_is_needed_is_not_taken_as_done(world, service)
     with pytest.raises(KeyError):
         service.on_user_registered(event)
     assert world.customers == {}
+
+
+SUBSCRIBERS = {
+    "user.registered": {"on_user_registered"},
+    "user.disabled": {"on_user_disabled"},
+    "user.enabled": {"on_user_enabled"},
+    "user.deleted": {"on_user_deleted"},
+}
+FOLLOWED = sorted(set(SUBSCRIBERS) - {"user.registered"})
+
+
+def tell(service, event):
+    """Hand an event to its subscribers, twice: the broker may do so."""
+    for handler in sorted(SUBSCRIBERS[event["type"]]) * 2:
+        getattr(service, handler)(event)
+
+
+def test_every_event_of_an_account_that_matters_here_has_its_subscriber():
+    found: dict[str, set[str]] = {}
+    for name, method in vars(PaymentsService).items():
+        for entrypoint in getattr(method, "nameko_entrypoints", ()):
+            if getattr(entrypoint, "source_service", None) == "auth_svc":
+                found.setdefault(entrypoint.event_type, set()).add(name)
+    assert found == SUBSCRIBERS
+
+
+def test_the_customer_is_disabled_and_enabled_with_its_account(world, service):
+    tell(service, sample("user.registered"))
+    (customer_id,) = world.customers
+    for event_type, status in (("user.disabled", "disabled"), ("user.enabled", "active"), ("user.disabled", "active")):
+        event = sample(event_type)
+        tell(service, event)
+        assert world.customers[customer_id].status == status
+    assert world.customers[customer_id].status_sequence == sample("user.enabled")["sequence"]
+    assert str(customer_id) == sample("user.disabled")["subject"] == sample("user.disabled")["data"]["id"]
+
+
+def test_the_customer_of_a_deleted_account_goes(world, service):
+    tell(service, sample("user.registered"))
+    tell(service, sample("user.deleted"))
+    assert world.customers == {}
+    assert [str(each) for each in world.tombstones] == [sample("user.deleted")["data"]["id"]]
+
+
+@pytest.mark.parametrize("event_type", FOLLOWED)
+def test_fields_that_a_later_version_adds_to_an_event_are_passed_over(world, service, event_type):
+    event = sample(event_type)
+    event["data"]["favourite_hare"] = "Lepus europaeus"
+    event["schema_version"] += 1
+    event["tenant"] = "later"
+    tell(service, event)
+    assert len(world.database.committed.inbox) == 1
+
+
+@pytest.mark.parametrize(
+    "event_type, missing",
+    [
+        (event_type, missing)
+        for event_type in FOLLOWED
+        for missing in ("id", "sequence")
+        if (event_type, missing) != ("user.deleted", "sequence")
+    ],
+)
+def test_an_event_of_a_life_that_lacks_a_part_is_not_taken_as_done(world, service, event_type, missing):
+    event = sample(event_type)
+    del (event if missing == "sequence" else event["data"])[missing]
+    with pytest.raises(KeyError):
+        tell(service, event)
+    assert (world.customers, world.tombstones, world.database.commits) == ({}, {}, 0)
+
+
+@pytest.mark.parametrize("user_id", ["nobody", "", None, 7])
+@pytest.mark.parametrize("event_type", FOLLOWED)
+def test_an_event_about_no_account_is_not_taken_as_done(world, service, event_type, user_id):
+    event = sample(event_type)
+    event["data"]["id"] = user_id
+    with pytest.raises(InvalidUserId):
+        tell(service, event)
+    assert world.database.commits == 0

@@ -14,6 +14,7 @@ from typing import Any
 
 import amqp
 import pytest
+import requests
 
 from deploy.local.infra import Infrastructure
 from lib.ids import new_id, rfc3339, utc_now
@@ -25,44 +26,75 @@ from tests.support.stack import Stack
 from tests.support.waiting import eventually, stays
 
 WANTED = ("auth_svc", "users_svc")
-PROFILE = "select email, source_sequence from profiles where id = :id"
+PROFILE = "select profiles.email, email_sequence from profiles join account_states using (id) where id = :id"
+SEEN = "select 1 from inbox where event_id = :id"
 
 
-def publish(stack: Stack, user_id: str, email: str, sequence: int, *, copies: int) -> str:
+def publish(stack: Stack, user_id: str, event_type: str, sequence: int, *, copies: int, **data: Any) -> str:
     """Put an event of an account into the broker, past auth_svc, and return its id."""
     event_id = str(new_id())
     envelope = {
         "id": event_id,
-        "type": "user.registered",
+        "type": event_type,
         "schema_version": 1,
         "occurred_at": rfc3339(utc_now()),
         "subject": user_id,
         "sequence": sequence,
         "correlation_id": f"corr-{event_id}",
-        "data": {"id": user_id, "email": email, "name": "Ada", "status": "active", "email_verified": False},
+        "data": {"id": user_id, **data},
     }
     message = amqp.Message(json.dumps(envelope), content_type="application/json", content_encoding="utf-8")
     with connect(stack.environment["AMQP_URI"], name="test", heartbeat=10, confirm_publish=True) as connection:
         for _ in range(copies):
-            connection.channel().basic_publish_confirm(
-                message, exchange="auth_svc.events", routing_key="user.registered"
-            )
+            connection.channel().basic_publish_confirm(message, exchange="auth_svc.events", routing_key=event_type)
     return event_id
 
 
+def register(stack: Stack, user_id: str, email: str, sequence: int, *, copies: int) -> str:
+    data = {"email": email, "name": "Ada", "status": "active", "email_verified": False}
+    return publish(stack, user_id, "user.registered", sequence, copies=copies, **data)
+
+
 def test_late_and_doubled_events_of_an_account_leave_the_newest_state(stack: Stack, database: Any) -> None:
-    """``user.registered`` is the one event of an account that users_svc follows so far."""
     user_id = str(new_id())
-    seen = "select 1 from inbox where event_id = :id"
     for email, sequence in (("new@example.com", 2), ("old@example.com", 1), ("newest@example.com", 3)):
-        event_id = publish(stack, user_id, email, sequence, copies=3)
+        event_id = register(stack, user_id, email, sequence, copies=3)
         # Two handlers of users_svc, each of which has seen the event once.
-        eventually(lambda event_id=event_id: len(rows(database, "users", seen, id=event_id)) == 2)
+        eventually(lambda event_id=event_id: len(rows(database, "users", SEEN, id=event_id)) == 2)
         newest = "new@example.com" if sequence < 3 else "newest@example.com"
         assert rows(database, "users", PROFILE, id=user_id) == [(newest, max(2, sequence))]
     eventually(
         lambda: rows(database, "payments", "select count(*) from customers where id = :id", id=user_id) == [(1,)]
     )
+
+
+def test_an_account_whose_events_come_backwards_ends_as_its_last_event_says(stack: Stack, database: Any) -> None:
+    """What stock Nameko got wrong in the docstring above: ``enabled`` 2 before ``disabled`` 1."""
+    user_id = str(new_id())
+    customer = "select status from customers where id = :id"
+
+    def tell(event_type: str, sequence: int) -> None:
+        event_id = publish(stack, user_id, event_type, sequence, copies=2, reason="a test")
+        for service in ("users", "payments"):
+            eventually(lambda: rows(database, service, SEEN, id=event_id))  # noqa: B023  (called before the next turn)
+
+    def status() -> int:
+        return requests.get(f"{stack.url}/users/{user_id}", timeout=5).status_code
+
+    tell("user.disabled", 4)
+    register(stack, user_id, "ada@example.com", 1, copies=2)
+    eventually(lambda: rows(database, "users", PROFILE, id=user_id))
+    tell("user.enabled", 3)
+    tell("user.disabled", 2)
+    assert (status(), rows(database, "payments", customer, id=user_id)) == (404, [("disabled",)])
+    tell("user.enabled", 6)
+    tell("user.disabled", 5)
+    assert (status(), rows(database, "payments", customer, id=user_id)) == (200, [("active",)])
+    tell("user.deleted", 7)
+    tell("user.enabled", 8)
+    assert (status(), rows(database, "payments", customer, id=user_id)) == (404, [])
+    register(stack, user_id, "ada@example.com", 1, copies=1)
+    stays(lambda: not rows(database, "users", PROFILE, id=user_id), during=0.5)
 
 
 @pytest.mark.faults

@@ -3,159 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from auth_svc.application.ports import AccessToken, Ports, SignAccessToken
-from auth_svc.domain.account import Account, AccountNotFound, RequestKeyTaken
-from auth_svc.domain.email import Email, EmailTaken
+from auth_svc.application.ports import AccessToken, Origin, Ports, Rules, SignAccessToken
+from auth_svc.domain.account import Account
+from auth_svc.domain.lockout import LockoutPolicy
 from auth_svc.domain.session import RefreshPolicy, Session
-from auth_svc.domain.signing_key import SigningKey, SigningKeyExists
+from auth_svc.domain.signing_key import SigningKey
 from lib.aggregate import DomainEvent
-from lib.ids import new_id
+from lib.ids import new_id, new_id_after
+from tests.fakes.auth_mailbox import (
+    FakeBreachedPasswords,
+    FakeDeviceTokens,
+    FakeLoginKeys,
+    FakeMailer,
+    FakeOneTimeTokenMint,
+)
+from tests.fakes.auth_reads import FakeAuditLog, FakeOldRows, FakeReads
+from tests.fakes.auth_store import START, FakeClock, FakeStore, FakeUnitOfWork
 
-START = datetime(2026, 1, 31, 12, tzinfo=UTC)
+__all__ = ["POLICY", "START", "AuthWorld", "FakeStore", "FakeUnitOfWork"]
+
 POLICY = RefreshPolicy(lifetime=timedelta(days=30), idle=timedelta(days=7), grace=timedelta(seconds=10))
-
-
-class FakeClock:
-    """A clock that a test moves."""
-
-    def __init__(self, now: datetime = START) -> None:
-        self.moment = now
-
-    def __call__(self) -> datetime:
-        return self.moment
-
-    def advance(self, **units: float) -> None:
-        self.moment += timedelta(**units)
-
-
-@dataclass
-class FakeStore:
-    """What was committed.
-
-    :param meanwhile: called once each at the next commit, before it: what a parallel transaction does
-    """
-
-    accounts: dict[UUID, Account] = field(default_factory=dict)
-    sessions: dict[UUID, Session] = field(default_factory=dict)
-    signing_keys: dict[str, SigningKey] = field(default_factory=dict)
-    events: list[DomainEvent] = field(default_factory=list)
-    meanwhile: list[Callable[[], None]] = field(default_factory=list)
-    open_transactions: int = 0
-
-
-class FakeAccounts:
-    def __init__(self, store: FakeStore) -> None:
-        self._store = store
-        self.touched: dict[UUID, Account] = {}
-
-    def add(self, account: Account) -> None:
-        self.touched[account.id] = account
-
-    def get(self, account_id: UUID) -> Account:
-        if account := self.find(account_id):
-            return account
-        raise AccountNotFound
-
-    def find(self, account_id: UUID) -> Account | None:
-        return self._one(lambda account: account.id == account_id)
-
-    def find_by_email(self, email: Email) -> Account | None:
-        return self._one(lambda account: account.email == email)
-
-    def find_by_request_key(self, request_key: str) -> Account | None:
-        return self._one(lambda account: account.request_key == request_key)
-
-    def _one(self, wanted: Callable[[Account], bool]) -> Account | None:
-        for account in self._store.accounts.values():
-            if wanted(account):
-                # A copy made by the constructor: what is not committed does not change what is stored.
-                return self.touched.setdefault(account.id, replace(account))
-        return None
-
-
-class FakeSessions:
-    def __init__(self, store: FakeStore) -> None:
-        self._store = store
-        self.touched: dict[UUID, Session] = {}
-
-    def add(self, session: Session) -> None:
-        self.touched[session.id] = session
-
-    def find(self, session_id: UUID) -> Session | None:
-        stored = self._store.sessions.get(session_id)
-        return self.touched.setdefault(session_id, replace(stored)) if stored else None
-
-    def live_of(self, account_id: UUID, now: datetime) -> Sequence[Session]:
-        return [
-            self.touched.setdefault(each.id, replace(each))
-            for each in sorted(self._store.sessions.values(), key=lambda session: session.id)
-            if each.account_id == account_id and each.revoked_at is None and each.expires_at > now
-        ]
-
-
-class FakeSigningKeys:
-    def __init__(self, store: FakeStore) -> None:
-        self._store = store
-        self.added: list[SigningKey] = []
-
-    def add(self, key: SigningKey) -> None:
-        self.added.append(key)
-
-    def published(self) -> Sequence[SigningKey]:
-        return sorted(self._store.signing_keys.values(), key=lambda key: (key.created_at, key.kid))
-
-
-class FakeUnitOfWork:
-    """One transaction on a `FakeStore`."""
-
-    def __init__(self, store: FakeStore) -> None:
-        self._store = store
-
-    def __enter__(self) -> Self:
-        self._store.open_transactions += 1
-        self.accounts = FakeAccounts(self._store)
-        self.sessions = FakeSessions(self._store)
-        self.signing_keys = FakeSigningKeys(self._store)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._store.open_transactions -= 1
-
-    def commit(self) -> None:
-        self._let_others_go_first()
-        accounts = {**self._store.accounts, **self.accounts.touched}
-        keys = {**self._store.signing_keys, **{each.kid: each for each in self.signing_keys.added}}
-        _unique([each.email.key for each in accounts.values()], EmailTaken)
-        _unique([each.request_key for each in accounts.values() if each.request_key], RequestKeyTaken)
-        _unique([each.state for each in keys.values() if each.state == "active"], SigningKeyExists)
-        for aggregate in (*self.accounts.touched.values(), *self.sessions.touched.values()):
-            self._store.events += [event for _, event in aggregate.pull_events()]
-        self._store.accounts = {id: replace(each) for id, each in accounts.items()}
-        self._store.sessions |= {id: replace(each) for id, each in self.sessions.touched.items()}
-        self._store.signing_keys = keys
-
-    def _let_others_go_first(self) -> None:
-        # They are other processes: what is open here is not open there.
-        mine, self._store.open_transactions = self._store.open_transactions, 0
-        try:
-            while self._store.meanwhile:
-                self._store.meanwhile.pop()()
-        finally:
-            self._store.open_transactions = mine
-
-
-def _unique(values: list[str], error: type[Exception]) -> None:
-    if len(values) != len(set(values)):
-        raise error
+RULES = Rules(
+    private_registration=False,
+    lockout=LockoutPolicy(attempts=5, window=timedelta(minutes=15)),
+    mails_per_hour=5,
+    invitation_lifetime=timedelta(days=30),
+    access_token_lifetime=timedelta(minutes=15),
+)
+ORIGIN = Origin(actor_kind="anonymous", request_id="request-1", ip="192.0.2.7", user_agent="Firefox")
 
 
 class FakeHasher:
@@ -192,6 +73,7 @@ class FakeTokens:
     def __init__(self, store: FakeStore) -> None:
         self._store = store
         self.broken = False
+        self.forgotten = 0
 
     def signer(self) -> SignAccessToken:
         assert not self._store.open_transactions, "reading the keys inside a transaction"
@@ -205,6 +87,13 @@ class FakeTokens:
 
     def jwks(self) -> dict[str, Any]:
         return {"keys": []}
+
+    def claims(self, token: str) -> dict[str, Any] | None:
+        parts = token.split("/") if isinstance(token, str) else []
+        return {"sub": parts[1], "sid": parts[2]} if len(parts) == 4 and parts[0] == "access" else None
+
+    def forget_keys(self) -> None:
+        self.forgotten += 1
 
 
 class FakeRefreshTokens:
@@ -271,20 +160,42 @@ class AuthWorld:
     refresh_tokens: FakeRefreshTokens = field(default_factory=FakeRefreshTokens)
     key_maker: FakeKeyMaker = field(default_factory=FakeKeyMaker)
     common: frozenset[str] = frozenset({"password123", "football"})
+    breached: FakeBreachedPasswords = field(default_factory=FakeBreachedPasswords)
+    mailer: FakeMailer = field(default_factory=FakeMailer)
+    one_time_tokens: FakeOneTimeTokenMint = field(default_factory=FakeOneTimeTokenMint)
+    device_tokens: FakeDeviceTokens = field(default_factory=FakeDeviceTokens)
+    reads: FakeReads | None = None
+    rules: Rules = RULES
+    audit_log: FakeAuditLog = field(default_factory=FakeAuditLog)
+    old_rows: FakeOldRows = field(default_factory=FakeOldRows)
+    origin: Origin = ORIGIN
 
     def __post_init__(self) -> None:
+        self.store.origin = lambda: self.origin
         self.hasher = FakeHasher(self.store)
         self.tokens = FakeTokens(self.store)
+        self.reads = self.reads or FakeReads(self.store)
         self.ports = Ports(
             unit_of_work=lambda: FakeUnitOfWork(self.store),
+            reads=self.reads,
             hasher=self.hasher,
             tokens=self.tokens,
             refresh_tokens=self.refresh_tokens,
             refresh_policy=POLICY,
             key_maker=self.key_maker,
             common_passwords=self.common,
+            breached_passwords=self.breached,
+            one_time_tokens=self.one_time_tokens,
+            device_tokens=self.device_tokens,
+            login_keys=FakeLoginKeys(),
+            mailer=self.mailer,
+            audit_log=self.audit_log,
+            old_rows=self.old_rows,
+            rules=self.rules,
+            origin=lambda: self.origin,
             now=self.clock,
             new_id=new_id,
+            new_session_id=new_id_after,
         )
 
     @property

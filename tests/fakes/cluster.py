@@ -18,6 +18,7 @@ from typing import Any
 from lib.context import CallContext
 from lib.errors import DomainError
 from lib.faults import Fault
+from lib.link import Listener
 
 SERVICES = {
     "auth_svc": ("auth_svc.presentation.service", "AuthService"),
@@ -66,6 +67,7 @@ class FakeCluster:
     """
 
     def __init__(self) -> None:
+        self.listeners: list[Listener] = []
         self.reset()
 
     def reset(self) -> None:
@@ -81,6 +83,9 @@ class FakeCluster:
 
     def stop(self) -> None:
         self.connected = False
+
+    def listen(self, listener: Listener) -> None:
+        self.listeners.append(listener)
 
     def consumers(self, service: str) -> int | None:
         return self.instances[service]

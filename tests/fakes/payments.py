@@ -20,7 +20,7 @@ from uuid import UUID
 from lib.aggregate import DomainEvent
 from lib.ids import new_id
 from payments_svc.application.ports import Ports, Row, Rules
-from payments_svc.domain.customer import Customer
+from payments_svc.domain.customer import AccountDisabled, Customer
 from payments_svc.domain.details import UnknownPaymentMethod, UnsupportedPaymentMethod
 from payments_svc.domain.idempotency import Claim
 from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, Outcome, Refused, Succeeded
@@ -35,7 +35,7 @@ RULES = Rules(
     check_schedule=(timedelta(minutes=5), timedelta(hours=1)),
 )
 
-Entity = TypeVar("Entity", Payment, Refund, Claim)
+Entity = TypeVar("Entity", Payment, Refund, Claim, Customer)
 
 
 def duplicate(entity: Entity) -> Entity:
@@ -49,6 +49,7 @@ class FakeState:
     refunds: dict[UUID, Refund] = field(default_factory=dict)
     claims: dict[UUID, Claim] = field(default_factory=dict)
     customers: dict[UUID, Customer] = field(default_factory=dict)
+    tombstones: dict[UUID, datetime] = field(default_factory=dict)
     inbox: set[tuple[str, str]] = field(default_factory=set)
 
     def duplicate(self) -> FakeState:
@@ -56,7 +57,8 @@ class FakeState:
             payments={key: duplicate(each) for key, each in self.payments.items()},
             refunds={key: duplicate(each) for key, each in self.refunds.items()},
             claims={key: duplicate(each) for key, each in self.claims.items()},
-            customers=dict(self.customers),
+            customers={key: duplicate(each) for key, each in self.customers.items()},
+            tombstones=dict(self.tombstones),
             inbox=set(self.inbox),
         )
 
@@ -119,8 +121,21 @@ class FakeCustomers:
     def __init__(self, state: FakeState) -> None:
         self._state = state
 
-    def ensure(self, customer: Customer) -> None:
-        self._state.customers.setdefault(customer.id, customer)
+    def add_or_get(self, customer: Customer) -> Customer | None:
+        if customer.id not in self._state.tombstones:
+            self._state.customers.setdefault(customer.id, customer)
+        return self._state.customers.get(customer.id)
+
+    def hold(self, customer: Customer) -> Customer:
+        held = self.add_or_get(customer)
+        if held is None:
+            raise AccountDisabled
+        return held
+
+    def bury(self, customer: Customer, now: datetime) -> None:
+        self._state.tombstones.setdefault(customer.id, now)
+        if not any(each.customer_id == customer.id for each in self._state.payments.values()):
+            del self._state.customers[customer.id]
 
 
 class FakeClaims:
@@ -322,6 +337,10 @@ class FakeWorld:
     @property
     def customers(self) -> dict[UUID, Customer]:
         return self.database.committed.customers
+
+    @property
+    def tombstones(self) -> dict[UUID, datetime]:
+        return self.database.committed.tombstones
 
     @property
     def events(self) -> list[DomainEvent]:

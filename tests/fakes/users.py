@@ -18,11 +18,27 @@ from uuid import UUID
 
 from lib.ids import new_id
 from users_svc.application.ports import Ports
+from users_svc.domain.account_state import AccountState
 from users_svc.domain.identity import EmailTaken, Identity, RequestKeyReused
 from users_svc.domain.profile import Profile, UserNotFound
 from users_svc.domain.statistics import DayStatistics
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+
+
+class FakeAccountStates:
+    def __init__(self) -> None:
+        self.rows: dict[UUID, AccountState] = {}
+        self.tombstones: dict[UUID, datetime] = {}
+
+    def add_or_get(self, account: AccountState) -> AccountState | None:
+        if account.id in self.tombstones:
+            return None
+        return self.rows.setdefault(account.id, account)
+
+    def bury(self, account: AccountState, now: datetime) -> None:
+        del self.rows[account.id]
+        self.tombstones[account.id] = now
 
 
 class FakeProfiles:
@@ -31,6 +47,9 @@ class FakeProfiles:
 
     def add_or_get(self, profile: Profile) -> Profile:
         return self.rows.setdefault(profile.id, profile)
+
+    def remove(self, user_id: UUID) -> None:
+        self.rows.pop(user_id, None)
 
 
 class FakeProfileReader:
@@ -55,6 +74,7 @@ class FakeStatistics:
 
 @dataclass
 class FakeState:
+    accounts: FakeAccountStates = field(default_factory=FakeAccountStates)
     profiles: FakeProfiles = field(default_factory=FakeProfiles)
     statistics: FakeStatistics = field(default_factory=FakeStatistics)
     inbox: set[tuple[str, str]] = field(default_factory=set)
@@ -86,6 +106,10 @@ class FakeUnitOfWork:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._database.lock.release()
+
+    @property
+    def accounts(self) -> FakeAccountStates:
+        return self._state.accounts
 
     @property
     def profiles(self) -> FakeProfiles:
@@ -166,6 +190,14 @@ class FakeWorld:
     @property
     def profiles(self) -> dict[UUID, Profile]:
         return self.database.committed.profiles.rows
+
+    @property
+    def accounts(self) -> dict[UUID, AccountState]:
+        return self.database.committed.accounts.rows
+
+    @property
+    def tombstones(self) -> dict[UUID, datetime]:
+        return self.database.committed.accounts.tombstones
 
     @property
     def registrations(self) -> dict[date, int]:

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from users_svc.application.follow_account import take_over
 from users_svc.application.ports import Ports
+from users_svc.domain.account_state import AccountNews
 from users_svc.domain.identity import Identity
-from users_svc.domain.profile import Profile
+from users_svc.domain.profile import Profile, UserNotFound
 
 
 def open_profile(ports: Ports, *, event_id: str, user_id: str, email: str, name: str, sequence: int) -> None:
-    """Open the account's profile, or bring the one that is there up to the event."""
-    now = ports.now()
-    opened = Profile.open(UUID(user_id), email=email, name=name, now=now)
+    """Open the account's profile, or bring the one that is there up to the event.
+
+    The event says nothing about the status: that a new account may be used is what is taken for granted anyhow, and a
+    late one must not show a profile that an answer of auth_svc has told to hide.
+    """
+    news = AccountNews(UUID(user_id), sequence, email=email, name=name)
     with ports.unit_of_work() as uow:
         if not uow.first_time("open_profile", event_id):
             return
-        uow.profiles.add_or_get(opened).follow_account(email=email, sequence=sequence, now=now)
+        take_over(uow, news, ports.now())
         uow.commit()
 
 
 def profile_of(ports: Ports, account: Identity) -> Profile:
-    """Return the profile of an account that auth answered with, opened now if the event has not done so yet."""
-    opened = Profile.open(account.id, email=account.email, name=account.name, now=ports.now())
+    """Return the profile of an account that auth answered with, opened now if the event has not done so yet.
+
+    The answer carries no number, so it changes nothing that an event has told. Raises `UserNotFound` if the account was
+    deleted.
+    """
+    news = AccountNews(account.id, 0, email=account.email, name=account.name, disabled=account.disabled)
     with ports.unit_of_work() as uow:
-        profile = uow.profiles.add_or_get(opened)
+        profile = take_over(uow, news, ports.now())
+        if profile is None:
+            raise UserNotFound("there is no such user")
         uow.commit()
     return profile

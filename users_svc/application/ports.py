@@ -9,13 +9,29 @@ from datetime import date, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from users_svc.domain.account_state import AccountState
 from users_svc.domain.identity import Identity
 from users_svc.domain.profile import Profile
 from users_svc.domain.statistics import DayStatistics
 
 
+class AccountStates(Protocol):
+    """What is known of each account. Whoever writes about an account gets its state first, so they write in turn."""
+
+    def add_or_get(self, account: AccountState) -> AccountState | None:
+        """Store `account` unless its id has a state already; return the stored one, locked until the transaction ends.
+
+        None if the account was deleted: nothing is stored under its id any more. A concurrent transaction with the
+        same id waits here, that of a deletion too. Change the returned state, never the argument: the two may differ.
+        """
+
+    def bury(self, account: AccountState, now: datetime) -> None:
+        """Remove the state of a deleted account and leave a tombstone: its id, and when it came to be known."""
+
+
 class Profiles(Protocol):
-    """All profiles, by the id of their account."""
+    """All profiles, by the id of their account. To add, change or remove one because of its account, get the account's
+    state first."""
 
     def add_or_get(self, profile: Profile) -> Profile:
         """Store `profile` unless its id has one already; return the stored one, locked until the transaction ends.
@@ -23,6 +39,9 @@ class Profiles(Protocol):
         A concurrent transaction with the same id waits here, so exactly one of them adds. Change the returned
         profile, never the argument: the two may differ.
         """
+
+    def remove(self, user_id: UUID) -> None:
+        """Remove the profile, if there is one."""
 
 
 class ProfileReader(Protocol):
@@ -44,6 +63,9 @@ class Statistics(Protocol):
 
 class UnitOfWork(Protocol):
     """One transaction; leaving it without `commit` undoes everything."""
+
+    @property
+    def accounts(self) -> AccountStates: ...
 
     @property
     def profiles(self) -> Profiles: ...

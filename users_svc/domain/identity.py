@@ -41,11 +41,15 @@ MAX_KEY = 255
 
 @dataclass(frozen=True)
 class Identity:
-    """What the service that keeps the accounts tells about one."""
+    """What the service that keeps the accounts answers about one.
+
+    :param disabled: the account may not be used
+    """
 
     id: UUID
     email: str = field(repr=False)
     name: str = field(repr=False)
+    disabled: bool = False
 
 
 def check_invitation(*, open_to_all: bool, may_invite: bool) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from lib.aggregate import Aggregate
 from lib.errors import NotFound
+from users_svc.domain.account_state import AccountState
 from users_svc.domain.text import fitted_name
 
 PUBLIC_FIELDS = ("id", "handle", "display_name", "avatar_url", "created_at")
@@ -36,8 +37,10 @@ def parse_user_id(value: object) -> UUID:
 class Profile(Aggregate):
     """One per account, under the account's id.
 
-    ``email`` belongs to the account and follows its events; the rest is the owner's from the opening on, the name too.
-    ``source_sequence`` is the number of the account's last event that was applied, 0 while none was.
+    ``email`` and ``disabled`` belong to the account and follow it (`AccountState`). The rest is the owner's from the
+    opening on; the name follows the account until the owner chooses another one.
+
+    :param disabled: the account may not be used, and the profile is hidden
     """
 
     id: UUID
@@ -54,7 +57,7 @@ class Profile(Aggregate):
     locale: str | None = None
     time_zone: str | None = None
     discoverable: bool = True
-    source_sequence: int = 0
+    disabled: bool = False
     sequence: int = 0
 
     def __repr__(self) -> str:
@@ -62,20 +65,27 @@ class Profile(Aggregate):
         return f"<Profile {self.id}>"
 
     @classmethod
-    def open(cls, user_id: UUID, *, email: str, name: str, now: datetime) -> Self:
+    def open(cls, user_id: UUID, *, email: str, name: str, now: datetime, disabled: bool = False) -> Self:
         """Make the profile of an account that exists."""
-        return cls(id=user_id, email=email, display_name=fitted_name(name), created_at=now, updated_at=now)
+        return cls(
+            id=user_id,
+            email=email,
+            display_name=fitted_name(name),
+            disabled=disabled,
+            created_at=now,
+            updated_at=now,
+        )
 
-    def follow_account(self, *, email: str, sequence: int, now: datetime) -> None:
-        """Take over what the account's event number `sequence` says, unless a newer one has spoken already.
+    def follow(self, account: AccountState, *, called: str | None, now: datetime) -> None:
+        """Take over what is known of the account.
 
-        :param sequence: counts the events of one account from 1; the broker may deliver them in any order
+        :param called: the account's name until now; a profile with another one has it from its owner, and keeps it
         """
-        if sequence <= self.source_sequence:
-            return
-        self.source_sequence = sequence
-        if email != self.email:
-            self.email, self.updated_at = email, now
+        email = account.email or self.email
+        name = account.name if account.name and self.display_name == called else self.display_name
+        if (email, name) != (self.email, self.display_name):
+            self.email, self.display_name, self.updated_at = email, name, now
+        self.disabled = account.disabled
 
     def fields(self) -> dict[str, Any]:
         """Return everything that is known, by name."""
@@ -85,3 +95,12 @@ class Profile(Aggregate):
 def public_view(profile: Mapping[str, Any]) -> dict[str, Any]:
     """Return what everybody may see of a profile's fields."""
     return {name: profile[name] for name in PUBLIC_FIELDS}
+
+
+def is_shown(profile: Mapping[str, Any], *, viewer_id: str | None, sees_disabled: bool) -> bool:
+    """Tell whether a viewer may know of the profile at all; the owner always may.
+
+    :param viewer_id: the viewer's account; None for somebody who is not signed in
+    :param sees_disabled: the viewer may see the profiles of disabled accounts
+    """
+    return not profile["disabled"] or sees_disabled or str(profile["id"]) == viewer_id

@@ -60,4 +60,6 @@ def _ask(method: Callable[..., Mapping[str, Any]], **arguments: str) -> Identity
         if refusal is None:
             raise
         raise refusal(fault.message, **fault.details) from fault
-    return Identity(UUID(account["id"]), account["email"], account["name"])
+    return Identity(
+        UUID(account["id"]), account["email"], account["name"], disabled=account.get("status") == "disabled"
+    )

@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Self
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, make_transient_to_detached
 
 from lib.database import Sessions
 from lib.statements import insert_unless_there
 from lib.uow import SqlUnitOfWork
+from users_svc.domain.account_state import AccountState
 from users_svc.domain.profile import Profile
 from users_svc.domain.statistics import DayStatistics
-from users_svc.infrastructure.tables import member_statistics, profiles
+from users_svc.infrastructure.tables import account_states, member_statistics, profiles, tombstones
 
 _ADD = insert_unless_there(profiles, "(id)")
+_ADD_STATE = insert_unless_there(account_states, "(id)")
+_BURY = insert_unless_there(tombstones, "(id)")
+_TOMBSTONE = sa.select(tombstones.c.id).where(tombstones.c.id == sa.bindparam("account_id"))
 _COUNT = insert_unless_there(
     member_statistics, "(day)", otherwise="UPDATE SET registrations = member_statistics.registrations + 1"
 )
 _BY_ID = sa.select(profiles).where(profiles.c.id == sa.bindparam("user_id"))
+
+
+class SqlAccountStates:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add_or_get(self, account: AccountState) -> AccountState | None:
+        row = {column.name: getattr(account, column.name) for column in account_states.columns}
+        inserted = self._session.execute(_ADD_STATE, row)
+        if not inserted.rowcount:  # type: ignore[attr-defined]  # a CursorResult, as of every INSERT
+            # Only a deletion removes a state: one that has gone since the INSERT has left a tombstone.
+            return self._session.execute(
+                sa.select(AccountState).where(account_states.c.id == account.id).with_for_update(),
+                # Another transaction may have written since this one looked without a lock.
+                execution_options={"populate_existing": True},
+            ).scalar_one_or_none()
+        # Looked for only now: the INSERT has waited for a deletion that was under way, and no other can begin.
+        if self._session.execute(_TOMBSTONE, {"account_id": account.id}).first() is not None:
+            self._session.execute(sa.delete(account_states).where(account_states.c.id == account.id))
+            return None
+        # The row is there, so the object is not to be inserted once more; its later changes are to be written.
+        make_transient_to_detached(account)
+        self._session.add(account)
+        return account
+
+    def bury(self, account: AccountState, now: datetime) -> None:
+        self._session.execute(_BURY, {"id": account.id, "deleted_at": now})
+        self._session.delete(account)
 
 
 class SqlProfiles:
@@ -36,6 +68,9 @@ class SqlProfiles:
             # Another transaction may have written since this one looked without a lock.
             execution_options={"populate_existing": True},
         ).scalar_one()
+
+    def remove(self, user_id: UUID) -> None:
+        self._session.execute(sa.delete(profiles).where(profiles.c.id == user_id))
 
 
 class SqlProfileReader:
@@ -62,11 +97,13 @@ class SqlStatistics:
 class UsersUnitOfWork(SqlUnitOfWork):
     """One transaction on the users database."""
 
+    accounts: SqlAccountStates
     profiles: SqlProfiles
     statistics: SqlStatistics
 
     def __enter__(self) -> Self:
         super().__enter__()
+        self.accounts = SqlAccountStates(self.session)
         self.profiles = SqlProfiles(self.session)
         self.statistics = SqlStatistics(self.session)
         return self

@@ -12,7 +12,9 @@ from lib.operations import Operations
 from lib.provide import Provide
 from lib.rpc import rpc
 from lib.service_rpc import ServiceRpc
+from users_svc.application.close_profile import close_profile
 from users_svc.application.create_user import create_user
+from users_svc.application.follow_account import follow_account
 from users_svc.application.get_profile import get_profile
 from users_svc.application.get_statistics import get_statistics
 from users_svc.application.get_user import get_user
@@ -42,7 +44,8 @@ class UsersService:
         :raises Fault: ``forbidden/invitations_closed`` unless OPEN_INVITATIONS is on or the caller is an admin;
             ``invalid/invalid_name``, ``invalid/invalid_email``, ``invalid/invalid_request_key``;
             ``conflict/email_taken``; ``conflict/request_key_reused`` with another address, or
-            ``conflict/request_in_progress``; ``unavailable/…`` while the accounts cannot be reached
+            ``conflict/request_in_progress``; ``not_found/user_not_found`` if the account was deleted meanwhile;
+            ``unavailable/…`` while the accounts cannot be reached
         """
         may_invite = self.caller.has_role("admin")
         user = create_user(self.ports, email=email, name=name, request_key=request_key, may_invite=may_invite)
@@ -54,13 +57,17 @@ class UsersService:
 
         :param user_id: the id of the account, a UUID
         :returns: ``{"id", "handle", "display_name", "avatar_url", "created_at"}``; handle and avatar_url may be null
-        :raises Fault: ``not_found/user_not_found``, also for what is no UUID
+        :raises Fault: ``not_found/user_not_found``, also for what is no UUID, and for a disabled account unless its
+            owner or an admin asks
         """
-        return dict(PROFILE.dump(get_user(self.ports, user_id=user_id)))
+        user = get_user(
+            self.ports, user_id=user_id, viewer_id=self.caller.id, sees_disabled=self.caller.has_role("admin")
+        )
+        return dict(PROFILE.dump(user))
 
     @rpc(allow=owner("user_id"), idempotent=True)
     def get_profile(self, user_id: str) -> dict[str, Any]:
-        """Return a person's own profile; it is there as soon as the account is.
+        """Return a person's own profile; it is there as soon as the account is, and until it is deleted.
 
         :param user_id: the id of the account, a UUID; only its owner may ask
         :returns: ``{"id", "email", "handle", "display_name", "bio", "avatar_url", "location", "website",
@@ -98,3 +105,39 @@ class UsersService:
     def on_user_registered_count(self, event: dict[str, Any]) -> None:
         """Count a new account."""
         note_arrival(self.ports, event_id=event["id"], occurred_at=event["occurred_at"])
+
+    @event_handler("auth_svc", "user.claimed")
+    def on_user_claimed(self, event: dict[str, Any]) -> None:
+        """Take over the address of an account that its owner claimed, and its name unless they chose another."""
+        account = event["data"]
+        self._follow(event, email=account["email"], name=account["name"])
+
+    @event_handler("auth_svc", "user.email.verified")
+    def on_user_email_verified(self, event: dict[str, Any]) -> None:
+        """Take over the address that was verified."""
+        self._follow(event, email=event["data"]["email"])
+
+    @event_handler("auth_svc", "user.email.changed")
+    def on_user_email_changed(self, event: dict[str, Any]) -> None:
+        """Take over the account's new address."""
+        self._follow(event, email=event["data"]["email"])
+
+    @event_handler("auth_svc", "user.disabled")
+    def on_user_disabled(self, event: dict[str, Any]) -> None:
+        """Hide the profile of an account that may not be used."""
+        self._follow(event, disabled=True)
+
+    @event_handler("auth_svc", "user.enabled")
+    def on_user_enabled(self, event: dict[str, Any]) -> None:
+        """Show the profile of an account that may be used again."""
+        self._follow(event, disabled=False)
+
+    def _follow(self, event: dict[str, Any], **facts: Any) -> None:
+        follow_account(
+            self.ports, event_id=event["id"], user_id=event["data"]["id"], sequence=event["sequence"], **facts
+        )
+
+    @event_handler("auth_svc", "user.deleted")
+    def on_user_deleted(self, event: dict[str, Any]) -> None:
+        """Remove the profile of a deleted account; a tombstone keeps it from coming back."""
+        close_profile(self.ports, event_id=event["id"], user_id=event["data"]["id"])

@@ -9,7 +9,10 @@ from auth_svc.domain.account import Account, AccountNotFound, RequestKeyTaken
 from auth_svc.domain.email import Email, EmailTaken
 from auth_svc.domain.session import Session
 from auth_svc.domain.signing_key import SigningKey, SigningKeyExists
+from auth_svc.infrastructure import secret_key
+from auth_svc.infrastructure.audit import AuditWriter, origin_of_call
 from auth_svc.infrastructure.sql import AuthUnitOfWork
+from auth_svc.infrastructure.subject_keys import SubjectKeys
 from auth_svc.infrastructure.tables import map_domain
 from lib.ids import new_id
 from tests.fakes.auth import POLICY, START, FakeStore, FakeUnitOfWork
@@ -20,9 +23,14 @@ def unit_of_work(request):
     if request.param == "fake":
         store = FakeStore()
         return lambda: FakeUnitOfWork(store)
-    map_domain()
     sessions = request.getfixturevalue("auth_sessions")
-    return lambda: AuthUnitOfWork(sessions)
+    return lambda: sql_unit_of_work(sessions)
+
+
+def sql_unit_of_work(sessions):
+    map_domain()
+    keys = SubjectKeys(secret_key.seal_with("a secret key", secret_key.SUBJECT_KEYS))
+    return AuthUnitOfWork(sessions, AuditWriter(keys, origin_of_call))
 
 
 def ann(**changes):
@@ -218,8 +226,8 @@ def test_events_are_written_with_the_state_and_in_order(auth_sessions):
     map_domain()
     account = ann()
     session = session_of(account)
-    save(lambda: AuthUnitOfWork(auth_sessions), account, session)
-    with AuthUnitOfWork(auth_sessions) as uow:
+    save(lambda: sql_unit_of_work(auth_sessions), account, session)
+    with sql_unit_of_work(auth_sessions) as uow:
         uow.accounts.get(account.id).log_in(session_id=session.id, method="pwd", password_set_at=START)
         uow.sessions.find(session.id).revoke("logout", START)
         uow.commit()
@@ -233,16 +241,16 @@ def test_events_are_written_with_the_state_and_in_order(auth_sessions):
 
 def test_what_is_rolled_back_sends_nothing(auth_sessions):
     map_domain()
-    save(lambda: AuthUnitOfWork(auth_sessions), ann())
+    save(lambda: sql_unit_of_work(auth_sessions), ann())
     with pytest.raises(EmailTaken):
-        save(lambda: AuthUnitOfWork(auth_sessions), ann())
+        save(lambda: sql_unit_of_work(auth_sessions), ann())
     assert len(outbox(auth_sessions)) == 1
 
 
 def test_a_session_needs_its_account(auth_sessions):
     map_domain()
     with pytest.raises(sa.exc.IntegrityError, match="sessions_account_id_fkey"):
-        save(lambda: AuthUnitOfWork(auth_sessions), session_of(ann()))
+        save(lambda: sql_unit_of_work(auth_sessions), session_of(ann()))
 
 
 def test_an_account_with_an_unknown_status_is_refused_by_the_database(auth_sessions):
@@ -250,4 +258,4 @@ def test_an_account_with_an_unknown_status_is_refused_by_the_database(auth_sessi
     account = ann()
     account.status = "made_up"
     with pytest.raises(sa.exc.IntegrityError, match="accounts_status_check"):
-        save(lambda: AuthUnitOfWork(auth_sessions), account)
+        save(lambda: sql_unit_of_work(auth_sessions), account)

@@ -49,6 +49,8 @@ def session(payments_sessions):
         ("update sandbox_charges set amount = 0", "sandbox_charges_amount_positive"),
         ("update sandbox_refunds set amount = 0", "sandbox_refunds_amount_positive"),
         ("update sandbox_charges set status = 'paid'", "sandbox_charges_status_known"),
+        ("update customers set status = 'gone'", "customers_status_known"),
+        ("update customers set status_sequence = -1", "customers_status_sequence_positive"),
         ("delete from payments", "refunds_payment_id_fkey"),
         ("delete from customers", "payments_customer_id_fkey"),
     ],
@@ -94,7 +96,7 @@ def test_every_check_of_the_tables_is_in_the_database(session):
     found = set(session.execute(sa.text("select conname from pg_constraint where contype = 'c'")).scalars())
     assert declared
     assert declared == {
-        name for name in found if name.split("_")[0] in ("payments", "refunds", "idempotency", "sandbox")
+        name for name in found if name.split("_")[0] in ("customers", "payments", "refunds", "idempotency", "sandbox")
     }
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from lib.ids import new_id
-from payments_svc.domain.customer import Customer
+from payments_svc.domain.customer import AccountDisabled, Customer, CustomerStatus
 from payments_svc.domain.details import Details
 from payments_svc.domain.idempotency import Claim, ClaimStatus
 from payments_svc.domain.money import Money
@@ -64,7 +64,7 @@ def new_claim(payment, key="key-1", **changes):
 
 def stored(world, payment, *more):
     with world.uow() as uow:
-        uow.customers.ensure(Customer(payment.customer_id, NOON))
+        uow.customers.add_or_get(Customer(payment.customer_id, NOON))
         uow.payments.add(payment)
         for each in more:
             (uow.refunds.add if isinstance(each, Refund) else uow.claims.take)(each)
@@ -127,7 +127,7 @@ def test_what_is_not_there_is_not_found(world):
 def test_what_is_not_committed_never_was(world):
     payment = new_payment()
     with world.uow() as uow:
-        uow.customers.ensure(Customer(ANN, NOON))
+        uow.customers.add_or_get(Customer(ANN, NOON))
         uow.payments.add(payment)
         uow.claims.take(new_claim(payment))
         uow.first_time("handler", str(new_id()))
@@ -150,7 +150,7 @@ def test_the_first_claim_is_ones_own(world):
     claim = new_claim(payment)
     with world.uow() as uow:
         assert uow.claims.take(claim) is claim
-        uow.customers.ensure(Customer(ANN, NOON))
+        uow.customers.add_or_get(Customer(ANN, NOON))
         uow.payments.add(payment)
         uow.commit()
     with world.uow() as uow:
@@ -183,7 +183,7 @@ def test_what_becomes_of_a_claim_is_kept(world, new):
         stored(world, payment, claim)
     with world.uow() as uow:
         if new:
-            uow.customers.ensure(Customer(ANN, NOON))
+            uow.customers.add_or_get(Customer(ANN, NOON))
             uow.payments.add(payment)
         held = uow.claims.take(claim) if new else uow.claims.get(claim.attempt_id)
         held.resume(CHECK)
@@ -249,11 +249,67 @@ def test_another_broken_rule_of_the_database_is_not_taken_for_a_reference(paymen
 
 
 def test_a_customer_is_added_once(world):
-    for _ in range(2):
+    for moment in (NOON, CHECK):
         with world.uow() as uow:
-            uow.customers.ensure(Customer(ANN, NOON))
+            assert uow.customers.add_or_get(Customer(ANN, moment)).created_at == NOON
             uow.commit()
     stored(world, new_payment())
+
+
+@pytest.mark.parametrize("way", ["add_or_get", "hold"])
+@pytest.mark.parametrize("there_already", [True, False])
+def test_what_becomes_of_a_customer_is_kept(world, there_already, way):
+    if there_already:
+        with world.uow() as uow:
+            uow.customers.hold(Customer(ANN, NOON))
+            uow.commit()
+    with world.uow() as uow:
+        uow.customers.add_or_get(Customer(ANN, NOON)).disable(sequence=7)
+        uow.commit()
+    with world.uow() as uow:
+        found = getattr(uow.customers, way)(Customer(ANN, CHECK))
+        assert content(found) == content(Customer(ANN, NOON, CustomerStatus.DISABLED, 7))
+
+
+def test_what_becomes_of_a_customer_without_a_commit_is_not_kept(world):
+    for status in (CustomerStatus.ACTIVE, CustomerStatus.ACTIVE):
+        with world.uow() as uow:
+            customer = uow.customers.add_or_get(Customer(ANN, NOON))
+            assert customer.status is status
+            customer.disable(sequence=7)
+
+
+def bury(world, customer_id):
+    with world.uow() as uow:
+        uow.customers.bury(uow.customers.add_or_get(Customer(customer_id, NOON)), NOON)
+        uow.commit()
+
+
+@pytest.mark.parametrize("there_already", [True, False])
+def test_a_buried_customer_without_payments_is_gone_for_good(world, there_already):
+    if there_already:
+        with world.uow() as uow:
+            uow.customers.add_or_get(Customer(ANN, NOON))
+            uow.commit()
+    bury(world, ANN)
+    for _ in range(2):
+        with world.uow() as uow:
+            assert uow.customers.add_or_get(Customer(ANN, NOON)) is None
+            with pytest.raises(AccountDisabled):
+                uow.customers.hold(Customer(ANN, NOON))
+            uow.commit()
+    with world.uow() as uow:
+        assert uow.customers.add_or_get(Customer(BOB, NOON)) is not None
+
+
+def test_a_buried_customer_with_payments_stays_with_them(world):
+    payment = stored(world, new_payment())
+    stored(world, new_payment(BOB))
+    for _ in range(2):
+        bury(world, ANN)
+    with world.uow() as uow:
+        assert uow.customers.add_or_get(Customer(ANN, CHECK)).created_at == NOON
+        assert uow.payments.get(payment.id).customer_id == ANN
 
 
 def test_a_handler_sees_an_event_once(world):

@@ -7,6 +7,7 @@ import pytest
 
 from lib.ids import new_id
 from tests.fakes.users import FakeDatabase, FakeProfileReader, FakeUnitOfWork
+from users_svc.domain.account_state import AccountNews, AccountState
 from users_svc.domain.profile import Profile
 from users_svc.infrastructure.sql import SqlProfileReader, UsersUnitOfWork
 from users_svc.infrastructure.tables import map_domain
@@ -61,7 +62,7 @@ def test_a_profile_comes_back_as_it_was_stored(unit_of_work, stored):
         locale="de-CH",
         time_zone="Europe/Zurich",
         discoverable=False,
-        source_sequence=7,
+        disabled=True,
         sequence=3,
     )
     expected = profile.fields()
@@ -97,10 +98,92 @@ def test_what_is_done_to_the_stored_profile_is_kept(unit_of_work, stored, there_
     if there_already:
         add(unit_of_work, profile)
     with unit_of_work() as uow:
-        uow.profiles.add_or_get(ann(id=profile.id)).follow_account(email="new@example.com", sequence=4, now=NOON)
+        account = AccountState(profile.id, email="new@example.com", name="Ann", disabled=True)
+        uow.profiles.add_or_get(ann(id=profile.id)).follow(account, called="Ann", now=NOON)
         uow.commit()
     found = stored(profile.id)
-    assert (found["email"], found["source_sequence"]) == ("new@example.com", 4)
+    assert (found["email"], found["disabled"]) == ("new@example.com", True)
+
+
+def test_a_profile_is_removed(unit_of_work, stored):
+    profile, other = ann(), ann()
+    add(unit_of_work, profile)
+    add(unit_of_work, other)
+    for _ in range(2):
+        with unit_of_work() as uow:
+            uow.profiles.remove(profile.id)
+            uow.commit()
+    assert stored(profile.id) is None
+    assert stored(other.id) is not None
+
+
+# --- what is known of accounts ---
+
+
+def known(account):
+    return {
+        name: getattr(account, name)
+        for name in ("id", "email", "name", "disabled", "email_sequence", "name_sequence", "status_sequence")
+    }
+
+
+def remember(unit_of_work, account):
+    """Store the state, and return what is stored then."""
+    with unit_of_work() as uow:
+        found = uow.accounts.add_or_get(account)
+        uow.commit()
+    return None if found is None else known(found)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"email": "ann@example.com", "name": "Ann 🐇", "disabled": True},
+        {"email": "ann@example.com", "email_sequence": 3, "name_sequence": 2, "status_sequence": 4},
+    ],
+)
+def test_what_is_known_of_an_account_comes_back(unit_of_work, changes):
+    account = AccountState(new_id(), **changes)
+    expected = known(account)
+    assert remember(unit_of_work, account) == expected
+    assert remember(unit_of_work, AccountState(account.id)) == expected
+
+
+@pytest.mark.parametrize("there_already", [True, False])
+def test_what_is_heard_of_an_account_is_kept(unit_of_work, there_already):
+    account_id = new_id()
+    if there_already:
+        remember(unit_of_work, AccountState(account_id))
+    with unit_of_work() as uow:
+        uow.accounts.add_or_get(AccountState(account_id)).hear(AccountNews(account_id, 4, email="new@example.com"))
+        uow.commit()
+    found = remember(unit_of_work, AccountState(account_id))
+    assert (found["email"], found["email_sequence"]) == ("new@example.com", 4)
+
+
+def bury(unit_of_work, account_id, *, commit=True):
+    with unit_of_work() as uow:
+        uow.accounts.bury(uow.accounts.add_or_get(AccountState(account_id)), NOON)
+        if commit:
+            uow.commit()
+
+
+@pytest.mark.parametrize("there_already", [True, False])
+def test_nothing_is_known_of_a_buried_account_any_more(unit_of_work, there_already):
+    account_id, other = new_id(), new_id()
+    if there_already:
+        remember(unit_of_work, AccountState(account_id, email="ann@example.com"))
+    bury(unit_of_work, account_id)
+    for _ in range(2):
+        assert remember(unit_of_work, AccountState(account_id, email="ann@example.com")) is None
+    assert remember(unit_of_work, AccountState(other)) is not None
+
+
+def test_a_burial_that_is_not_committed_has_not_happened(unit_of_work):
+    account_id = new_id()
+    bury(unit_of_work, account_id, commit=False)
+    assert remember(unit_of_work, AccountState(account_id)) is not None
 
 
 def test_what_is_not_committed_has_not_happened(unit_of_work, stored):

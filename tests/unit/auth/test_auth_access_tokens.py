@@ -1,18 +1,23 @@
+import json
 from datetime import timedelta
 
+import joserfc.jwt
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
 from sqlalchemy.exc import OperationalError
 
 from auth_svc.domain.account import Account
 from auth_svc.domain.email import Email
 from auth_svc.domain.session import Session
-from auth_svc.infrastructure.keys import REMEMBERED, Es256KeyMaker, KeyRing, SealedKeyError
+from auth_svc.domain.signing_key import SealedKeyError
+from auth_svc.infrastructure.keys import REMEMBERED, Es256KeyMaker, KeyRing
 from auth_svc.infrastructure.secret_key import SIGNING_KEYS, seal_with
 from auth_svc.infrastructure.tokens import JwtTokens
 from lib.ids import new_id, utc_now
-from lib.tokens import AccessTokenVerifier, InvalidToken
+from lib.tokens import AccessTokenVerifier, InvalidToken, KeysUnavailable
 from tests.fakes.auth import POLICY
 
 SECRET = "first-secret-key"
@@ -41,8 +46,10 @@ class Ticks:
         return self.seconds
 
 
-def make_key(secret=SECRET):
-    return Es256KeyMaker(seal_with(secret, SIGNING_KEYS)).make(utc_now())
+def make_key(secret=SECRET, state="active"):
+    key = Es256KeyMaker(seal_with(secret, SIGNING_KEYS)).make(utc_now())
+    key.state = state
+    return key
 
 
 @pytest.fixture
@@ -122,11 +129,16 @@ def test_a_token_for_somebody_else_or_from_another_key_is_refused(tokens):
 
 
 def test_the_published_keys_hold_nothing_private(ring, shelf):
-    (published,) = ring.jwks()["keys"]
-    assert set(published) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
-    assert (published["kty"], published["crv"], published["use"], published["alg"]) == ("EC", "P-256", "sig", "ES256")
-    assert published["kid"] == shelf.keys[0].kid
-    assert (len(published["x"]), len(published["y"])) == (43, 43)
+    """Not even if somebody put the whole key into the public half by mistake."""
+    shelf.keys += [make_key(state="next"), make_key(state="retiring")]
+    for each in shelf.keys:
+        each.public_jwk = {**each.public_jwk, "d": "private", "p": "1", "q": "2", "k": "shared"}
+    published = ring.jwks()["keys"]
+    assert [each["kid"] for each in published] == [each.kid for each in shelf.keys]
+    for each in published:
+        assert set(each) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
+        assert (each["kty"], each["crv"], each["use"], each["alg"]) == ("EC", "P-256", "sig", "ES256")
+        assert (len(each["x"]), len(each["y"])) == (43, 43)
 
 
 def test_keys_that_only_verify_are_published_and_do_not_sign(tokens, shelf):
@@ -151,12 +163,27 @@ def test_the_keys_are_read_once_in_a_while(ring, shelf, ticks):
         ring.active()
         ring.jwks()
     assert shelf.looks == 1
+    before, after = shelf.keys[0].kid, make_key()
+    shelf.keys[:] = [after]
+    ticks.seconds += REMEMBERED
+    assert ring.active()[0] == before
+    ticks.seconds += 0.1
+    assert ring.active()[0] == after.kid
+    assert ring.jwks()["keys"][0]["kid"] == after.kid
+    assert shelf.looks == 2
+
+
+def test_keys_that_are_known_to_have_changed_are_read_at_once(tokens, shelf):
+    account, session = ann(utc_now())
+    tokens.signer()
     shelf.keys[0].state = "retiring"
     shelf.keys.append(make_key())
-    assert len(ring.jwks()["keys"]) == 1
-    ticks.seconds += REMEMBERED + 1
-    assert len(ring.jwks()["keys"]) == 2
-    assert ring.active()[0] == shelf.keys[1].kid
+    tokens.forget_keys()
+    after = tokens.signer()(account, session, utc_now()).value
+    assert jwt.get_unverified_header(after)["kid"] == shelf.keys[1].kid
+    shelf.away = True
+    tokens.forget_keys()
+    assert len(tokens.jwks()["keys"]) == 2
 
 
 def test_what_was_read_is_used_while_the_database_is_away(ring, shelf, ticks):
@@ -194,3 +221,133 @@ def test_a_key_id_is_the_thumbprint_of_its_key():
     first, second = make_key(), make_key()
     assert first.kid != second.kid
     assert len(first.kid) == 43
+
+
+def test_a_private_half_is_sealed_anew_with_the_newest_secret_key(shelf):
+    key = shelf.keys[0]
+    both = Es256KeyMaker(seal_with(f"new-key,{SECRET}", SIGNING_KEYS))
+    before = key.sealed_private
+    key.sealed_private = both.reseal(before)
+    assert KeyRing(shelf, seal_with("new-key", SIGNING_KEYS)).active()[0] == key.kid
+    with pytest.raises(SealedKeyError):
+        KeyRing(shelf, seal_with(SECRET, SIGNING_KEYS)).active()
+    with pytest.raises(SealedKeyError) as refusal:
+        Es256KeyMaker(seal_with("new-key", SIGNING_KEYS)).reseal(before)
+    assert "gAAAA" not in str(refusal.value)
+
+
+def test_our_own_valid_token_is_told_from_any_other_text(tokens, shelf, ticks):
+    account, session = ann(utc_now())
+    good = tokens.signer()(account, session, utc_now()).value
+    assert tokens.claims(good)["sid"] == str(session.id)
+    expired = tokens.signer()(account, session, utc_now() - timedelta(hours=1)).value
+    head, body, signature = good.split(".")
+    stranger = JwtTokens(
+        KeyRing(Shelf(make_key()), seal_with(SECRET, SIGNING_KEYS)),
+        tokens.issuer,
+        tokens.audience,
+        tokens.lifetime,
+        new_id,
+    )
+    bad = [
+        expired,
+        stranger.signer()(account, session, utc_now()).value,
+        f"{head}.{body}.{signature[::-1]}",
+        f"{head}.{body}.",
+        f"{head}.{body}",
+        good + "=",
+        good * 20,
+        "",
+        "a.b.c",
+        "\ud800.\0.ü",
+        None,
+        7,
+        {},
+        [good],
+    ]
+    assert [tokens.claims(each) for each in bad] == [None] * len(bad)
+
+
+def test_another_issuers_and_another_audiences_token_is_not_ours(tokens, ring):
+    account, session = ann(utc_now())
+    for issuer, audience in [("https://other.example", tokens.audience), (tokens.issuer, "other")]:
+        other = JwtTokens(ring, issuer, audience, tokens.lifetime, new_id)
+        assert tokens.claims(other.signer()(account, session, utc_now()).value) is None
+
+
+def test_a_token_of_a_withdrawn_key_is_not_ours_any_more(tokens, shelf):
+    account, session = ann(utc_now())
+    token = tokens.signer()(account, session, utc_now()).value
+    assert tokens.claims(token)
+    shelf.keys[:] = [make_key()]
+    tokens.forget_keys()
+    assert tokens.claims(token) is None
+
+
+def test_without_any_key_read_nobody_is_told_that_a_token_is_bad(tokens, shelf):
+    account, session = ann(utc_now())
+    token = tokens.signer()(account, session, utc_now()).value
+    away = Shelf()
+    away.away = True
+    blind = JwtTokens(
+        KeyRing(away, seal_with(SECRET, SIGNING_KEYS)), tokens.issuer, tokens.audience, tokens.lifetime, new_id
+    )
+    with pytest.raises(KeysUnavailable):
+        blind.claims(token)
+
+
+def test_another_library_verifies_a_token_with_nothing_but_the_published_keys(tokens, shelf):
+    shelf.keys.append(make_key(state="next"))
+    account, session = ann(utc_now(), roles=("admin",))
+    token = tokens.signer()(account, session, utc_now()).value
+    keys = KeySet.import_key_set(json.loads(json.dumps(tokens.jwks())))
+    decoded = joserfc.jwt.decode(token, keys, algorithms=["ES256"])
+    assert decoded.header == {"alg": "ES256", "typ": "at+jwt", "kid": shelf.keys[0].kid}
+    rules = joserfc.jwt.JWTClaimsRegistry(
+        iss={"essential": True, "value": tokens.issuer},
+        aud={"essential": True, "value": tokens.audience},
+        exp={"essential": True},
+    )
+    rules.validate(decoded.claims)
+    assert decoded.claims["sub"] == str(account.id)
+    assert not any(each.is_private for each in keys.keys)
+    for forged in (token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB"), token.replace(".", ".e", 1)):
+        with pytest.raises(JoseError):
+            joserfc.jwt.decode(forged, keys, algorithms=["ES256"])
+    with pytest.raises(JoseError):
+        joserfc.jwt.decode(token, KeySet([keys.keys[1]]), algorithms=["ES256"])
+
+
+def rotate(tokens, shelf):
+    """As `rotate_signing_keys` does it, but for the waiting."""
+    shelf.keys[-2].retire(utc_now())
+    shelf.keys[-1].promote()
+    shelf.keys.append(make_key(state="next"))
+    tokens.forget_keys()
+
+
+def test_after_a_rotation_old_and_new_tokens_are_good(tokens, shelf):
+    verifier = AccessTokenVerifier(tokens.jwks, issuer=tokens.issuer, audience=tokens.audience)
+    account, session = ann(utc_now())
+    shelf.keys.append(make_key(state="next"))
+    made = [tokens.signer()(account, session, utc_now()).value]
+    assert verifier.verify(made[0])
+    rotate(tokens, shelf)
+    made.append(tokens.signer()(account, session, utc_now()).value)
+    assert [verifier.verify(each)["sub"] for each in made] == [str(account.id)] * 2
+    assert [jwt.get_unverified_header(each)["kid"] for each in made] == [each.kid for each in shelf.keys[:2]]
+
+
+def test_a_rotation_right_after_another_would_make_verifiers_refuse_good_tokens(tokens, shelf):
+    """Why a key is published for some seconds before it signs, even if it has to be quick."""
+    verifier = AccessTokenVerifier(tokens.jwks, issuer=tokens.issuer, audience=tokens.audience)
+    account, session = ann(utc_now())
+    shelf.keys.append(make_key(state="next"))
+    assert verifier.verify(tokens.signer()(account, session, utc_now()).value)
+    rotate(tokens, shelf)
+    rotate(tokens, shelf)
+    token = tokens.signer()(account, session, utc_now()).value
+    with pytest.raises(InvalidToken, match="unknown key"):
+        verifier.verify(token)
+    verifier.keys._tried_at -= 5
+    assert verifier.verify(token)

@@ -4,6 +4,7 @@ import pytest
 
 from auth_svc.application.refresh_session import refresh_session
 from auth_svc.application.register_account import register_account
+from auth_svc.domain.mail import MailRequested
 from auth_svc.domain.session import RefreshInvalid, RefreshReused, SessionExpired, SessionRevoked
 from lib.ids import new_id
 from tests.fakes.auth import AuthWorld
@@ -47,7 +48,11 @@ def test_a_late_reuse_ends_the_session_for_good_and_is_announced_once(world, fir
     assert (refusal.value.kind, refusal.value.code) == ("unauthenticated", "refresh_reused")
     session = world.only_session()
     assert session.revoked_at == world.clock()
-    assert world.events == [SessionRevoked(str(session.id), str(session.account_id), "refresh_reused")]
+    owner = str(session.account_id)
+    assert world.events == [
+        MailRequested(owner, "session_ended", str(session.id)),
+        SessionRevoked(str(session.id), owner, "refresh_reused"),
+    ]
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", None, 5, "a/b/c"])

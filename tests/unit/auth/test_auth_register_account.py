@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import pytest
 
 from auth_svc.application.register_account import register_account
 from auth_svc.application.reserve_account import reserve_account
-from auth_svc.domain.account import AccountRegistered, InvalidName
+from auth_svc.domain.account import InvalidName
+from auth_svc.domain.account_events import AccountRegistered
 from auth_svc.domain.email import EmailTaken, InvalidEmail
+from auth_svc.domain.mail import MailRequested
 from auth_svc.domain.password import WeakPassword
-from tests.fakes.auth import POLICY, START, AuthWorld, CannotSignError
+from tests.fakes.auth import POLICY, RULES, START, AuthWorld, CannotSignError
 
 ANN = {"email": "Ann@Example.com", "password": "SecurePass123!", "name": " Ann Example "}
 
@@ -32,8 +36,10 @@ def test_a_registration_makes_one_account_and_one_session(world):
 
 def test_a_registration_is_announced_once(world):
     register_account(world.ports, **ANN)
+    id = str(world.only_account().id)
     assert world.events == [
-        AccountRegistered(str(world.only_account().id), "Ann@Example.com", "Ann Example", "active", False)
+        AccountRegistered(id, "Ann@Example.com", "Ann Example", "active", False),
+        MailRequested(id, "verification"),
     ]
 
 
@@ -43,7 +49,9 @@ def test_an_address_is_taken_in_every_spelling(world, email):
     with pytest.raises(EmailTaken) as refusal:
         register_account(world.ports, **{**ANN, "email": email})
     assert (refusal.value.kind, refusal.value.code) == ("conflict", "email_taken")
-    assert len(world.store.accounts) == len(world.store.sessions) == len(world.events) == 1
+    assert len(world.store.accounts) == len(world.store.sessions) == 1
+    # Nobody is told either: an honest answer at registration says as much.
+    assert len(world.events) == 2
 
 
 def test_an_invited_address_is_taken_too(world):
@@ -52,6 +60,52 @@ def test_an_invited_address_is_taken_too(world):
         register_account(world.ports, **ANN)
     assert world.only_account().status == "invited"
     assert world.store.sessions == {}
+    # Whoever owns the address gets another chance to claim it.
+    assert world.events[-1] == MailRequested(str(world.only_account().id), "claim")
+
+
+def private(**store):
+    return AuthWorld(rules=replace(RULES, private_registration=True), **store)
+
+
+def test_private_registration_tells_only_the_mailbox():
+    world = private()
+    assert register_account(world.ports, **ANN) is None
+    account = world.only_account()
+    assert world.store.sessions == {}
+    assert world.events[-1] == MailRequested(str(account.id), "verification")
+    assert register_account(world.ports, **ANN) is None
+    assert len(world.store.accounts) == 1
+    assert world.events[-1] == MailRequested(str(account.id), "account_exists")
+
+
+def test_private_registration_mails_nobody_whose_account_is_closed():
+    world = private()
+    register_account(world.ports, **ANN)
+    world.only_account().disable("spam", START)
+    world.events.clear()
+    assert register_account(world.ports, **ANN) is None
+    assert world.events == []
+
+
+def test_a_leaked_password_is_refused(world):
+    world.breached.leaked.add(ANN["password"])
+    with pytest.raises(WeakPassword) as refusal:
+        register_account(world.ports, **ANN)
+    assert [each["code"] for each in refusal.value.details["errors"]] == ["breached"]
+    assert world.store.accounts == {}
+
+
+def test_a_registration_is_audited_and_knows_its_device(world):
+    signed_in = register_account(world.ports, **ANN)
+    (entry,) = world.store.audit
+    assert (entry.kind, entry.account_id, entry.session_id) == (
+        "account.registered",
+        signed_in.account.id,
+        world.only_session().id,
+    )
+    assert (world.only_session().ip, world.only_session().user_agent) == ("192.0.2.7", "Firefox")
+    assert world.device_tokens.device_of(world.only_account(), signed_in.device_token)
 
 
 def test_the_loser_of_a_race_is_told_that_the_address_is_taken(world):

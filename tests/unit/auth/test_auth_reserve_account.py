@@ -10,6 +10,7 @@ from auth_svc.domain.account import (
     RequestKeyTaken,
 )
 from auth_svc.domain.email import EmailTaken, InvalidEmail
+from auth_svc.domain.mail import MailRequested
 from tests.fakes.auth import AuthWorld
 
 ANN = {"email": "Ann@example.com", "name": "Ann", "request_key": "key-1"}
@@ -27,7 +28,10 @@ def test_a_reservation_makes_an_invited_account_that_is_announced(world):
     assert stored.id == account.id
     assert (stored.status, stored.password_hash, stored.request_key) == ("invited", None, "key-1")
     assert world.store.sessions == {}
-    assert world.events == [AccountRegistered(str(account.id), "Ann@example.com", "Ann", "invited", False)]
+    assert world.events == [
+        AccountRegistered(str(account.id), "Ann@example.com", "Ann", "invited", False),
+        MailRequested(str(account.id), "claim"),
+    ]
 
 
 @pytest.mark.parametrize("email", ["Ann@example.com", "ANN@EXAMPLE.COM"])
@@ -36,7 +40,7 @@ def test_the_same_key_gives_the_same_account(world, email):
     again, created = reserve_account(world.ports, **{**ANN, "email": email})
     assert again.id == first.id
     assert not created
-    assert len(world.events) == 1
+    assert len(world.events) == 2
 
 
 def test_the_same_key_for_another_address_is_a_conflict(world):

@@ -8,7 +8,7 @@ import pytest
 from auth_svc.bootstrap import CONFIG, Settings, build_ports
 from auth_svc.presentation.service import AuthService
 from lib import config as configuration
-from lib.context import ANONYMOUS, SYSTEM, Actor
+from lib.context import ANONYMOUS, SYSTEM, Actor, CallContext, using
 from lib.errors import DomainError, Forbidden, Unauthenticated
 from lib.ids import new_id, rfc3339
 from lib.rpc import Rpc
@@ -16,9 +16,10 @@ from tests.fakes.auth import START, AuthWorld
 
 ANN = {"email": "Ann@example.com", "password": "SecurePass123!", "name": "Ann"}
 METHODS = {
-    name: next(each for each in method.nameko_entrypoints if isinstance(each, Rpc))
+    name: entrypoint
     for name, method in inspect.getmembers(AuthService, inspect.isfunction)
-    if hasattr(method, "nameko_entrypoints")
+    for entrypoint in getattr(method, "nameko_entrypoints", ())
+    if isinstance(entrypoint, Rpc)
 }
 CONFIGURATION = {
     "SECRET_KEY": "a-secret-key",
@@ -28,6 +29,20 @@ CONFIGURATION = {
     "REFRESH_TOKEN_TTL": 2_592_000,
     "REFRESH_GRACE": 10,
     "SESSION_IDLE_TTL": 604_800,
+    "RPC_TIMEOUT": 5,
+    "APP_ENV": "development",
+    "RATE_LIMITS": "on",
+    "LOCKOUT_ATTEMPTS": 10,
+    "LOCKOUT_WINDOW": 900,
+    "MAILS_PER_HOUR": 5,
+    "INVITATION_TTL": 2_592_000,
+    "PRIVATE_REGISTRATION": 0,
+    "BREACHED_PASSWORDS_URL": "",
+    "PUBLIC_URL": "http://localhost:3000",
+    "SMTP_URL": "",
+    "SMTP_CA_FILE": "",
+    "MAIL_FROM": "Leveret <no-reply@leveret.localhost>",
+    "MAIL_FOLDER": ".local/mail",
 }
 
 
@@ -53,7 +68,7 @@ def test_register_gives_the_user_and_tokens(service, world):
         "email_verified": False,
         "created_at": rfc3339(START),
     }
-    assert set(answer) == {"access_token", "refresh_token", "token_type", "expires_in"}
+    assert set(answer) == {"access_token", "refresh_token", "token_type", "expires_in", "device_token"}
     assert answer["token_type"] == "Bearer"
     assert answer["expires_in"] == 900
     assert answer["access_token"].startswith("access/")
@@ -83,7 +98,15 @@ def test_logout_answers_nothing_and_ends_the_session(service, world):
 
 def test_get_account_shows_everything_but_secrets(service, world):
     user = service.register(**ANN)["user"]
-    assert service.get_account(user_id=user["id"]) == {**user, "status": "active", "roles": []}
+    with using(CallContext("request", actor=Actor("account", id=user["id"]))):
+        assert service.get_account(user_id=user["id"]) == {**user, "status": "active", "roles": []}
+
+
+def test_why_an_account_is_closed_is_for_others_than_its_owner(service, world):
+    user = service.register(**ANN)["user"]
+    world.only_account().disable("spam", START)
+    with using(CallContext("request", actor=Actor("account", id=str(new_id()), roles=frozenset({"admin"})))):
+        assert service.get_account(user_id=user["id"])["disabled_reason"] == "spam"
 
 
 def test_reserve_account_tells_whether_it_made_the_account(service, world):
@@ -161,23 +184,45 @@ def test_only_the_system_reserves_accounts():
 
 
 def test_only_what_may_run_twice_runs_twice():
-    assert {name for name, each in METHODS.items() if each.idempotent} == {
-        "refresh",
-        "logout",
-        "get_account",
-        "reserve_account",
-        "get_jwks",
+    assert {name for name, each in METHODS.items() if not each.idempotent} == {
+        "register",
+        "login",
+        "claim_account",
+        "request_email_verification",
+        "verify_email_by_code",
+        "change_email",
+        "confirm_email_change",
+        "revert_email_change",
+        "forgot_password",
+        "reset_password",
+        "change_password",
     }
 
 
 def test_arguments_that_are_secret_are_marked():
     marked = {name: each.sensitive_arguments for name, each in METHODS.items() if each.sensitive_arguments}
-    assert marked == {"register": ("password",), "login": ("password",), "refresh": ("refresh_token",)}
+    assert marked == {
+        "register": ("password",),
+        "login": ("password", "device_token"),
+        "refresh": ("refresh_token",),
+        "claim_account": ("token", "password"),
+        "verify_email": ("token",),
+        "verify_email_by_code": ("code",),
+        "change_email": ("current_password",),
+        "confirm_email_change": ("token",),
+        "revert_email_change": ("token",),
+        "reset_password": ("token", "new_password"),
+        "change_password": ("current_password", "new_password"),
+        "introspect_token": ("client_secret", "token"),
+        "revoke_token": ("client_secret", "token"),
+    }
 
 
 def test_the_settings_come_from_the_configuration():
     settings = Settings.of(CONFIGURATION)
-    assert settings.access_token_lifetime.total_seconds() == 900
+    assert settings.rules.access_token_lifetime.total_seconds() == 900
+    assert settings.rules.lockout.attempts == 10
+    assert not settings.rules.private_registration
     assert settings.refresh_policy.lifetime.days == 30
     assert settings.refresh_policy.idle.days == 7
     assert settings.refresh_policy.grace.total_seconds() == 10
@@ -185,12 +230,24 @@ def test_the_settings_come_from_the_configuration():
     assert "a-secret-key" not in repr(settings)
 
 
-@pytest.mark.parametrize("name", sorted(CONFIG))
+@pytest.mark.parametrize(
+    "name", [name for name in sorted(CONFIG) if type(CONFIGURATION[name]) is int and CONFIGURATION[name]]
+)
 @pytest.mark.parametrize("value", [None, "900", -1, True, 10**12])
 def test_a_time_that_is_no_sensible_number_of_seconds_is_refused(name, value):
     CONFIG[name](name, CONFIGURATION[name])
     with pytest.raises(configuration.ConfigError, match=name):
         CONFIG[name](name, value)
+
+
+def test_without_rate_limits_nobody_is_locked_out_and_every_mail_is_sent():
+    rules = Settings.of({**CONFIGURATION, "RATE_LIMITS": "off", "PRIVATE_REGISTRATION": 1}).rules
+    assert (rules.lockout.attempts, rules.mails_per_hour, rules.private_registration) == (None, None, True)
+
+
+def test_a_grace_that_a_repeated_request_can_miss_is_refused():
+    with pytest.raises(configuration.ConfigError, match="REFRESH_GRACE"):
+        Settings.of({**CONFIGURATION, "REFRESH_GRACE": 5})
 
 
 def test_the_ports_are_built_without_touching_the_database():

@@ -1,3 +1,5 @@
+from uuid import UUID
+
 import pytest
 
 from auth_svc.application.register_account import register_account
@@ -5,7 +7,7 @@ from auth_svc.application.sign_in import sign_in
 from auth_svc.application.sign_out import InvalidScope, InvalidSessionId, sign_out
 from auth_svc.domain.account import AccountNotFound
 from auth_svc.domain.session import SessionRevoked
-from lib.ids import new_id
+from lib.ids import moment_of, new_id
 from tests.fakes.auth import AuthWorld
 
 
@@ -25,9 +27,13 @@ def world():
     return world
 
 
+def stored_as_ended(world):
+    return {str(each.id) for each in world.store.sessions.values() if each.revoked_at}
+
+
 def ended(world):
     assert all(isinstance(event, SessionRevoked) and event.reason == "logout" for event in world.events)
-    stored = {str(each.id) for each in world.store.sessions.values() if each.revoked_at}
+    stored = stored_as_ended(world)
     assert stored == {event.session_id for event in world.events}
     return stored
 
@@ -44,15 +50,24 @@ def test_others_ends_all_but_the_asking_session(world):
 
 def test_global_ends_all_of_the_account_and_nobody_elses(world):
     sign_out(world.ports, user_id=world.ann, session_id=world.phone, scope="global")
-    assert ended(world) == {world.phone, world.laptop}
-    assert {event.user_id for event in world.events} == {world.ann}
+    (event,) = world.events
+    assert (event.user_id, event.reason) == (world.ann, "logout")
+    # One event for all: the moment is not before any of them was opened, and before any that is opened from now on.
+    assert {world.phone, world.laptop} < stored_as_ended(world)
+    assert world.bobs not in stored_as_ended(world)
+    account = world.store.accounts[UUID(world.ann)]
+    assert event.not_before == account.not_before.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    later = sign_in(world.ports, email="ann@example.com", password="SecurePass123!")
+    opened = world.refresh_tokens.session_of(later.refresh_token)
+    assert max(moment_of(UUID(each)) for each in (world.phone, world.laptop)) <= account.not_before < moment_of(opened)
 
 
 @pytest.mark.parametrize("scope", ["local", "others", "global"])
 def test_signing_out_twice_is_no_error_and_no_news(world, scope):
-    for _ in range(2):
-        sign_out(world.ports, user_id=world.ann, session_id=world.phone, scope=scope)
-    assert len(world.events) == len(ended(world))
+    sign_out(world.ports, user_id=world.ann, session_id=world.phone, scope=scope)
+    told = list(world.events)
+    sign_out(world.ports, user_id=world.ann, session_id=world.phone, scope=scope)
+    assert world.events == told
 
 
 def test_nobody_ends_the_session_of_somebody_else(world):

@@ -23,13 +23,14 @@ from werkzeug.test import TestResponse
 from gateway.access_log import AccessLog
 from gateway.aliases import canonical
 from gateway.app import create_app
-from gateway.settings import CONFIG
+from gateway.revocations import Revocations
+from gateway.settings import CONFIG, load_config
 from lib import config as configuration
 from tests.conftest import ROOT
 from tests.fakes.cluster import FakeCluster
+from tests.unit.gateway.revoking import KEEP, SESSION_ID, USER_ID, Source
+from tests.unit.lib.fakes import Clock, Connection, message
 
-USER_ID = "0198a3f2-6c1e-7d4a-9b57-2f4c8e6a1d03"
-SESSION_ID = "0198a3f2-7000-7d4a-9b57-2f4c8e6a1d03"
 KEY_ID = "key-1"
 
 Configure = Callable[..., Flask]
@@ -90,6 +91,14 @@ class Issuer:
         )
 
 
+def nothing_revoked() -> Revocations:
+    """Return what a process knows that is connected and has its snapshot."""
+    revocations = Revocations(Source(), keep=KEEP)
+    revocations.link_up(Connection())  # type: ignore[arg-type]
+    assert revocations.load()
+    return revocations
+
+
 class Conformance:
     """Holds answers against the OpenAPI document."""
 
@@ -133,7 +142,7 @@ class Conformance:
                 assert problem["request_id"] == headers["X-Request-ID"]
                 assert {"type", "title", "detail", "code"} <= set(problem)
         if status == 401:
-            assert headers["WWW-Authenticate"].startswith("Bearer ")
+            assert headers["WWW-Authenticate"].startswith(("Bearer ", "Basic "))
         if status == 405:
             assert headers["Allow"]
         if status in (429, 503):
@@ -200,7 +209,7 @@ def redis_client(shared_redis: FakeRedis) -> FakeRedis:
 @pytest.fixture(scope="session")
 def defaults() -> dict[str, Any]:
     """The default configuration, without rate limits."""
-    return configuration.load(ROOT / "config.yaml", {}) | {"RATE_LIMITS": "off"}
+    return load_config(ROOT / "config.yaml", {}) | {"RATE_LIMITS": "off"}
 
 
 @pytest.fixture(scope="session")
@@ -216,10 +225,22 @@ def configure(
 ) -> Configure:
     """Return a function that makes an application from changes to the default configuration."""
 
-    def make(counters: str = "memory://", access_log: AccessLog | None = None, **changes: Any) -> Flask:
+    def make(
+        counters: str = "memory://",
+        access_log: AccessLog | None = None,
+        revocations: Revocations | None = None,
+        **changes: Any,
+    ) -> Flask:
         config = defaults | changes
         configuration.check(config, CONFIG)
-        app = create_app(config, shared_cluster, access_log=access_log, counters=counters, redis_client=shared_redis)
+        app = create_app(
+            config,
+            shared_cluster,
+            access_log=access_log,
+            counters=counters,
+            redis_client=shared_redis,
+            revocations=revocations or nothing_revoked(),
+        )
         conformance = Conformance(app, document)
         app.test_client_class = type("Client", (ConformingClient,), {"conformance": conformance})
         return app
@@ -248,3 +269,39 @@ def client(app: Flask) -> FlaskClient:
 def bearer(issuer: Issuer) -> dict[str, str]:
     """The headers of a signed-in client."""
     return {"Authorization": f"Bearer {issuer.token()}"}
+
+
+# --- revocations ---
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture
+def connection() -> Connection:
+    return Connection()
+
+
+@pytest.fixture
+def revocations(source: Source, clock: Clock) -> Revocations:
+    """Not connected yet."""
+    return Revocations(source, keep=KEEP, clock=clock.monotonic)
+
+
+@pytest.fixture
+def tell(revocations: Revocations, connection: Connection) -> Any:
+    """Connect with a snapshot, and return what delivers an event."""
+    revocations.link_up(connection)
+    assert revocations.load()
+
+    def deliver(body: Any) -> None:
+        connection.deliver(message(body))
+
+    return deliver

@@ -64,9 +64,8 @@ def test_a_good_token_says_who_asks(client: FlaskClient, cluster: FakeCluster, i
     assert context.actor.roles == {"finance"}
 
 
-@pytest.mark.parametrize("roles", [None, "admin", {"admin": True}, [["admin"], 5]])
-def test_roles_that_are_none_give_none(client: FlaskClient, cluster: FakeCluster, issuer: Issuer, roles: Any) -> None:
-    assert _get(client, f"Bearer {issuer.token(roles=roles)}").status_code == 200
+def test_a_token_without_roles_gives_none(client: FlaskClient, cluster: FakeCluster, issuer: Issuer) -> None:
+    assert _get(client, f"Bearer {issuer.token(roles=None)}").status_code == 200
     assert cluster.calls[-1].context.actor.roles == frozenset()
 
 
@@ -103,6 +102,10 @@ def _bad_tokens() -> dict[str, Any]:
         "no subject": lambda i, _: i.token(sub=None),
         "no session": lambda i, _: i.token(sid=None),
         "no expiry": lambda i, _: i.token(exp=None),
+        "a session that is no text": lambda i, _: i.token(sid=[SESSION_ID]),
+        "roles that are a text": lambda i, _: i.token(roles="admin"),
+        "roles that are an object": lambda i, _: i.token(roles={"admin": True}),
+        "roles in a list in a list": lambda i, _: i.token(roles=[["admin"]]),
         "not an access token": lambda i, _: i.token(headers={"typ": "JWT"}),
         "another key": lambda _, s: s.token(),
         "unknown key id": lambda _, s: s.token(headers={"kid": "key-2"}),

@@ -14,7 +14,7 @@ from gateway.shapes import EXAMPLES
 from gateway.state import EXTENSION
 from lib.errors import Unavailable
 from tests.fakes.cluster import FakeCluster
-from tests.unit.gateway.conftest import USER_ID, Configure, FakeRedis
+from tests.unit.gateway.conftest import USER_ID, Configure, FakeRedis, nothing_revoked
 
 
 def _health(client: FlaskClient, path: str = "/health") -> tuple[int, Any]:
@@ -31,6 +31,7 @@ def test_all_is_well(client: FlaskClient) -> None:
     assert set(document["checks"]) == {
         "rabbitmq:connection",
         "auth_svc:keys",
+        "auth_svc:revocations",
         "auth_svc:consumers",
         "users_svc:consumers",
         "payments_svc:consumers",
@@ -109,6 +110,20 @@ def test_not_ready_before_the_first_keys(configure: Configure, cluster: FakeClus
     status, document = _health(configure().test_client(), path)
     assert status == 503
     assert document["checks"]["auth_svc:keys"][0]["status"] == "fail"
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/ready"])
+def test_not_ready_without_a_snapshot_since_the_last_connect(
+    configure: Configure, cluster: FakeCluster, path: str
+) -> None:
+    revocations = nothing_revoked()
+    client = configure(revocations=revocations).test_client()
+    assert _health(client, path)[0] == 200
+    revocations.link_down()
+    status, document = _health(client, path)
+    assert status == 503
+    assert document["checks"]["auth_svc:revocations"][0]["status"] == "fail"
+    assert _health(client, "/health/live")[0] == 200
 
 
 # --- metrics ---

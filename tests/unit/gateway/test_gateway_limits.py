@@ -9,7 +9,7 @@ import pytest
 import redis
 from flask import Flask
 from flask.testing import FlaskClient
-from flask_limiter import RequestLimit
+from limits.strategies import MovingWindowRateLimiter
 
 from gateway.addresses import client_address, limiting_key
 from gateway.shapes import EXAMPLES
@@ -101,23 +101,35 @@ def test_limits_come_before_tokens_and_bodies(limited: FlaskClient) -> None:
     assert limited.post("/api/v1/users", data=b"{").status_code == 429
 
 
-def test_without_redis_the_process_counts_for_itself(configure: Configure, cluster: FakeCluster) -> None:
-    client = configure(NOWHERE, RATE_LIMITS="on").test_client()
-    codes = [_post(client, LOGIN).status_code for _ in range(11)]
-    assert codes == [422] * 10 + [429]
+@pytest.mark.parametrize("workers, share", [(1, 10), (2, 5), (3, 3), (64, 1)])
+def test_without_redis_each_process_lets_its_share_pass(
+    configure: Configure, cluster: FakeCluster, workers: int, share: int
+) -> None:
+    client = configure(NOWHERE, RATE_LIMITS="on", GATEWAY_WORKERS=workers).test_client()
+    responses = [_post(client, LOGIN) for _ in range(share + 1)]
+    assert [each.status_code for each in responses] == [422] * share + [429]
+    assert 1 <= int(responses[-1].headers["Retry-After"]) <= 60
+    assert responses[0].headers["RateLimit"].startswith(f'"minute";r={share - 1};t=60, "day";r=')
+    assert _post(client, LOGIN, "192.0.2.2").status_code == 422
 
 
-def test_a_redis_that_goes_away_after_counting_costs_a_header(
+def test_a_redis_that_goes_away_while_it_counts_costs_nothing(
     limited: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(_: RequestLimit) -> int:
+    def gone(*_: Any) -> Any:
         raise redis.ConnectionError
 
-    monkeypatch.setattr(RequestLimit, "remaining", property(gone))
+    monkeypatch.setattr(MovingWindowRateLimiter, "get_window_stats", gone)
     response = _post(limited, LOGIN)
     assert response.status_code == 422
-    assert "RateLimit" not in response.headers
-    assert "RateLimit-Policy" in response.headers
+    assert response.headers["RateLimit"] == '"minute";r=4;t=60, "day";r=99;t=86400'
+
+
+def test_a_request_that_one_limit_refuses_is_not_counted_by_the_others(limited: FlaskClient) -> None:
+    for _ in range(15):
+        response = _post(limited, LOGIN)
+    assert response.status_code == 429
+    assert response.headers["RateLimit"].split(", ")[1].startswith('"day";r=190;t=')
 
 
 def test_limits_can_be_switched_off(configure: Configure, cluster: FakeCluster) -> None:
@@ -158,8 +170,33 @@ PROXIES = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
         ("10.0.0.1", "1.1.1.1, 203.0.113.9", "203.0.113.9"),
         ("10.0.0.1", "203.0.113.9, 10.0.0.2", "203.0.113.9"),
         ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        # Several hops, some of them ours.
+        ("10.0.0.1", "1.1.1.1, 203.0.113.9, 10.0.0.3, 10.0.0.2", "203.0.113.9"),
+        ("10.0.0.1", "10.0.0.9, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
+        # What a proxy of ours could not have written counts for the proxy: nobody gets a count of their own by it.
         ("10.0.0.1", "203.0.113.9, rubbish", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9, unknown", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9, _hidden", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9,", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9, 1.2.3", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9, 999.1.1.1", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9, 1.2.3.4/8", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9, 0x7f.0.0.1", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9, 127.1", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9, ١٢٧.0.0.1", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9, [2001:db8::1", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9, 203.0.113.8\0", "10.0.0.1"),
+        ("10.0.0.1", "unknown", "10.0.0.1"),
         ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", ",,,", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9, unknown, 10.0.0.2", "10.0.0.2"),
+        # An untrusted peer is who it is, whatever it says.
+        ("192.0.2.1", "10.0.0.1", "192.0.2.1"),
+        ("192.0.2.1", "203.0.113.9, 10.0.0.1", "192.0.2.1"),
+        ("192.0.2.1", "unknown", "192.0.2.1"),
+        ("2001:db8::7", "203.0.113.9", "2001:db8::7"),
+        ("::ffff:192.0.2.1", "203.0.113.9", "192.0.2.1"),
+        ("11.0.0.1", "203.0.113.9", "11.0.0.1"),
         ("10.0.0.1", "203.0.113.9:4711", "203.0.113.9"),
         ("10.0.0.1", "[2001:db8::1]:443", "2001:db8::1"),
         ("::1", "2001:db8::1", "2001:db8::1"),
@@ -179,6 +216,45 @@ def test_the_client_is_the_last_address_that_can_be_believed(
 def test_a_long_chain_of_proxies_is_not_read_for_ever() -> None:
     environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "203.0.113.9," + "10.0.0.2," * 10_000 + "10.0.0.2"}
     assert client_address(environ, PROXIES) == ip_address("10.0.0.2")
+
+
+@pytest.mark.parametrize("name", ["Forwarded", "X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP"])
+def test_other_headers_are_not_believed_even_of_a_trusted_proxy(
+    configure: Configure, cluster: FakeCluster, name: str
+) -> None:
+    client = configure(RATE_LIMITS="on", TRUSTED_PROXIES="192.0.2.0/24").test_client()
+    codes = [_post(client, LOGIN, **{name: f"for=198.51.100.{number}"}).status_code for number in range(11)]
+    assert codes == [422] * 10 + [429]
+
+
+@pytest.mark.parametrize("addresses", [("", ""), ("unix:", ""), ("unix:", "@socket")])
+def test_all_who_come_from_nowhere_are_one_client(
+    configure: Configure, cluster: FakeCluster, addresses: tuple[str, str]
+) -> None:
+    client = configure(RATE_LIMITS="on", TRUSTED_PROXIES="0.0.0.0/0,::/0").test_client()
+    for number in range(10):
+        response = _post(client, LOGIN, addresses[number % 2], **{"X-Forwarded-For": f"198.51.100.{number}"})
+        assert response.status_code == 422
+    assert _post(client, LOGIN, addresses[0]).status_code == 429
+    assert client.post(LOGIN, json={}, environ_overrides={"REMOTE_ADDR": ""}).status_code == 429
+    assert _post(client, LOGIN).status_code == 422
+
+
+def test_a_client_with_a_whole_ipv6_network_has_one_count(limited: FlaskClient) -> None:
+    codes = [_post(limited, LOGIN, f"2001:db8:0:1:{number:x}::{number:x}").status_code for number in range(11)]
+    assert codes == [422] * 10 + [429]
+    assert _post(limited, LOGIN, "2001:db8:0:2::1").status_code == 422
+
+
+@pytest.mark.parametrize("address", ["fe80::1%eth0", "fe80::1%1"])
+def test_an_address_with_a_zone_belongs_to_its_network(address: str) -> None:
+    assert limiting_key(ip_address(address)) == "fe80::/64"
+
+
+def test_an_ipv4_address_in_ipv6_clothes_is_itself() -> None:
+    address = client_address({"REMOTE_ADDR": "::ffff:192.0.2.1"}, ())
+    assert limiting_key(address) == "192.0.2.1"
+    assert limiting_key(client_address({}, ())) == limiting_key(None) == "unknown"
 
 
 def test_an_ipv6_network_is_one_client() -> None:

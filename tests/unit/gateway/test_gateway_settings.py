@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from limits import parse
 
 from gateway import wsgi
 from gateway.__main__ import main
@@ -15,9 +16,7 @@ from tests.conftest import ROOT
 
 
 def _load(**environment: str) -> dict[str, Any]:
-    config = configuration.load(ROOT / "config.yaml", dict(environment))
-    configuration.check(config, CONFIG)
-    return config
+    return load_config(ROOT / "config.yaml", dict(environment))
 
 
 def test_the_defaults_are_fit_for_development() -> None:
@@ -27,6 +26,9 @@ def test_the_defaults_are_fit_for_development() -> None:
     assert settings.trusted_proxies == ()
     assert settings.cors_origins == frozenset()
     assert settings.rate_limits
+    assert settings.login_failures_per_address == parse("30/10minute")
+    assert settings.login_failures_global == parse("300/minute")
+    assert settings.access_token_ttl == 900
     assert not settings.production
 
 
@@ -50,11 +52,32 @@ def test_the_defaults_are_fit_for_development() -> None:
         ("CORS_ORIGINS", "https://app.example.com/"),
         ("CORS_ORIGINS", "https://app.example.com/path"),
         ("RATE_LIMITS", "maybe"),
+        ("ACCESS_TOKEN_TTL", "0"),
+        ("ACCESS_TOKEN_TTL", "86401"),
+        ("ACCESS_TOKEN_TTL", "a while"),
     ],
 )
 def test_wrong_values_stop_the_start(name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=name):
         _load(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "many", "30", "30/", "/minute", "-1/minute", "0/minute", "30/fortnight", "30/minute;300/day", "30/2days",
+     "1/year", "100001/day", "1.5/minute", 30, None, ["30/minute"], True],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["LOGIN_FAILURES_PER_ADDRESS", "LOGIN_FAILURES_GLOBAL"])
+def test_what_is_no_rate_stops_the_start(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=name):
+        configuration.check(_load() | {name: value}, CONFIG)
+
+
+@pytest.mark.parametrize("value", ["30/10minute", "30 per 10 minutes", "1/second", "100000/day", "5/24 hours"])
+def test_rates_can_be_written_in_several_ways(value: str) -> None:
+    config = _load() | {"LOGIN_FAILURES_PER_ADDRESS": value}
+    configuration.check(config, CONFIG)
+    assert Settings.of(config).login_failures_per_address == parse(value)
 
 
 @pytest.mark.parametrize("name", sorted(CONFIG))

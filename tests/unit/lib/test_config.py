@@ -214,6 +214,8 @@ WRONG = [
     ("JWT_ISSUER", ["", None, True]),
     ("JWT_AUDIENCE", ["", None, 0]),
     ("DB_STATEMENT_TIMEOUT", [0, -1, 601, "3", True, None]),
+    ("DB_POOL_SIZE", [0, -1, 1001, "16", True, None]),
+    ("OFFLOAD_WAIT", [0, -1, 601, "2", True, None]),
     ("RPC_TIMEOUT", [0, 601, "5", True, None]),
     ("DRAIN_TIMEOUT", [0, 0.5, 601, "20", None]),
     ("LOG_LEVEL", ["LOUD", "info", None]),
@@ -226,7 +228,7 @@ def test_a_wrong_value_is_refused_by_name(name, value):
     assert refusal({**real(), name: value}).startswith(f"{name}: ")
 
 
-@pytest.mark.parametrize("name", [*configuration.COMMON, "DB_URIS", "MIGRATION_DB_URIS", "HTTP_PORTS"])
+@pytest.mark.parametrize("name", [*configuration.COMMON, "DB_URIS", "MIGRATION_DB_URIS", "HTTP_PORTS", "WORKERS"])
 def test_a_value_that_is_not_there_is_refused_by_name(name):
     config = real()
     del config[name]
@@ -248,6 +250,11 @@ def test_a_database_that_is_not_psycopg2s_is_refused_without_its_password(sectio
 @pytest.mark.parametrize("port", [-1, 65536, "3001", None, True])
 def test_a_wrong_port_is_refused(port):
     assert refusal({**real(), "HTTP_PORTS": {"some_svc": port}}).startswith("HTTP_PORTS[some_svc]: ")
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1001, "16", None, True])
+def test_a_wrong_number_of_workers_is_refused(workers):
+    assert refusal({**real(), "WORKERS": {"some_svc": workers}}).startswith("WORKERS[some_svc]: ")
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "AMQP_URI"])

@@ -12,6 +12,8 @@ from lib import context
 from lib.container import Container
 from lib.context import CallContext
 from lib.errors import Conflict
+from lib.offload import offload
+from lib.queue_consumer import QueueConsumer
 from lib.rpc import rpc
 from tests.unit.lib.test_config import real
 
@@ -127,6 +129,38 @@ def test_a_worker_leaves_one_line(container, caplog, outcome, level):
 def test_what_is_counted(container, outcome, code):
     run(container, outcome)
     assert list(container._counters) == [("method", code)]
+
+
+def test_a_service_may_have_a_number_of_workers_of_its_own():
+    config = {**real(MAX_WORKERS="2"), "WORKERS": {"some_svc": 5, "other_svc": 9}}
+    container = Container(Service, config)
+    assert container.max_workers == container.config["max_workers"] == container._worker_pool.size == 5
+    assert config["max_workers"] == 2, "the others have theirs"
+
+
+def test_as_many_messages_are_fetched_as_there_are_workers():
+    container = Container(Service, {**real(), "WORKERS": {"some_svc": 5}})
+    (consumer,) = {each for each in container.extensions if isinstance(each, QueueConsumer)}
+    assert consumer.prefetch_count == 5
+
+
+@pytest.fixture
+def limits():
+    """``limits()`` → the limits of work off the hub, as they are set."""
+    before = offload._longest_wait, offload._most_jobs
+    yield lambda: (offload._longest_wait, offload._most_jobs)
+    offload._longest_wait, offload._most_jobs = before
+
+
+@pytest.mark.parametrize(("workers", "jobs"), [(160, 120), (16, 12), (1, 1)])
+def test_work_off_the_hub_leaves_some_workers_to_others(limits, workers, jobs):
+    class Idle:
+        name = "some_svc"
+
+    container = Container(Idle, {**real(OFFLOAD_WAIT="1.5"), "WORKERS": {"some_svc": workers}})
+    container.start()
+    container.stop()
+    assert limits() == (1.5, jobs)
 
 
 class Failing:

@@ -49,6 +49,36 @@ def test_the_pool_has_a_fixed_size_and_a_bounded_wait(engine):
     assert engine.pool._timeout == 3
 
 
+@pytest.fixture
+def opened():
+    """``opened(max_workers=4, DB_POOL_SIZE=8)`` → the engine that a container with that gets."""
+
+    def open_(max_workers, **settings):
+        config = {"DB_URIS": {"some_svc:Base": URI}, "DB_STATEMENT_TIMEOUT": 3, "RPC_TIMEOUT": 5, **settings}
+        provider = database.Database()
+        provider.container = SimpleNamespace(config=config, service_name="some_svc", max_workers=max_workers)
+        return provider.open().engine
+
+    before = database._longest_wait
+    yield open_
+    database.bound_waits(before)
+
+
+@pytest.mark.parametrize(
+    ("workers", "settings", "connections"),
+    [(4, {"DB_POOL_SIZE": 16}, 6), (160, {"DB_POOL_SIZE": 16}, 18), (160, {"DB_POOL_SIZE": 1}, 3), (160, {}, 18)],
+)
+def test_a_service_has_no_more_connections_than_workers_nor_than_it_may(opened, workers, settings, connections):
+    assert opened(workers, **settings).pool.size() == connections
+
+
+@pytest.mark.parametrize(
+    ("statement", "rpc", "pool"), [(3, 5, 1.5), (4, 5, 0.5), (3, 4, 0.5), (0.5, 1.5, 0.5), (1, 60, 1)]
+)
+def test_who_waits_for_a_connection_and_then_for_a_statement_hears_of_it_in_time(opened, statement, rpc, pool):
+    assert opened(16, DB_STATEMENT_TIMEOUT=statement, RPC_TIMEOUT=rpc).pool._timeout == pool
+
+
 def test_the_texts_of_errors_do_not_hold_the_parameters(engine):
     assert engine.hide_parameters
 

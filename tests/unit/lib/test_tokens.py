@@ -1,6 +1,5 @@
 """Access tokens: whatever is wrong with one, it is refused; whatever happens to the issuer, good ones are not."""
 
-import base64
 import hashlib
 import hmac
 import json
@@ -10,67 +9,14 @@ import time
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import tokens
 from lib.tokens import AccessTokenVerifier, InvalidToken, KeySet, KeysUnavailable
 from tests.unit.lib.fakes import Clock
-
-ISSUER, AUDIENCE = "https://issuer.example", "leveret"
-KEY = ec.generate_private_key(ec.SECP256R1())
-OTHER = ec.generate_private_key(ec.SECP256R1())
-
-
-def public(key, kid, **more):
-    jwk = json.loads(jwt.get_algorithm_by_name("ES256").to_jwk(key.public_key()))
-    return {**jwk, "kid": kid, "alg": "ES256", "use": "sig", **more}
-
-
-def jwks(**keys):
-    return {"keys": [public(key, kid) for kid, key in keys.items()]}
-
-
-def claims(**changes):
-    """Return good claims; a change to `...` leaves the claim out."""
-    now = int(time.time())
-    good = {
-        "iss": ISSUER,
-        "aud": AUDIENCE,
-        "sub": "a1",
-        "sid": "s1",
-        "jti": "j1",
-        "iat": now,
-        "exp": now + 900,
-        "roles": ["user"],
-    }
-    return {name: value for name, value in {**good, **changes}.items() if value is not ...}
-
-
-def token(key=KEY, header=None, **changes):
-    headers = {"kid": "k1", "typ": "at+jwt", **(header or {})}
-    return jwt.encode(claims(**changes), key, algorithm="ES256", headers=headers)
-
-
-def b64(value):
-    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-class Issuer:
-    """Hands out a document, counts how often it is asked, and fails on demand."""
-
-    def __init__(self, document=None):
-        self.document = jwks(k1=KEY) if document is None else document
-        self.asked = 0
-        self.failure = None
-
-    def __call__(self):
-        self.asked += 1
-        if self.failure is not None:
-            raise self.failure
-        return self.document
+from tests.unit.lib.issuer import AUDIENCE, ISSUER, KEY, OTHER, Issuer, b64, claims, jwks, public, token
 
 
 @pytest.fixture
@@ -378,13 +324,8 @@ def test_no_byte_of_a_token_can_be_changed(position, difference):
     good = TOKEN.encode()
     at = position % len(good)
     changed = good[:at] + bytes([good[at] ^ difference]) + good[at + 1 :]
-    try:
-        found = verifier.verify(changed.decode("latin-1"))
-    except InvalidToken:
-        return
-    # The last character of a base64 text has bits that mean nothing.
-    assert found == jwt.decode(TOKEN, options={"verify_signature": False})
-    assert at in (len(good) - 1, good.index(b".") - 1, good.rindex(b".") - 1)
+    with pytest.raises(InvalidToken):
+        verifier.verify(changed.decode("latin-1"))
 
 
 TOKEN = token()

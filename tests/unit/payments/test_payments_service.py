@@ -10,6 +10,7 @@ from lib import context
 from lib.access import Policy
 from lib.context import ANONYMOUS, SYSTEM, Actor, CallContext, NotAllowed, NotSignedIn
 from lib.ids import new_id
+from payments_svc.domain.customer import AccountDisabled
 from payments_svc.domain.payment import PaymentDeclined, PaymentNotFound
 from payments_svc.domain.refund import RefundNotAllowed
 from payments_svc.presentation.service import PaymentsService
@@ -93,9 +94,11 @@ def test_every_method_explains_its_arguments_result_and_errors(method):
     assert ":raises Fault:" in text
 
 
-def test_the_event_of_a_new_account_is_subscribed_to():
-    handler = entrypoint("on_user_registered")
-    assert (handler.source_service, handler.event_type) == ("auth_svc", "user.registered")
+@pytest.mark.parametrize("event", ["registered", "disabled", "enabled", "deleted"])
+def test_the_events_of_accounts_are_subscribed_to(event):
+    handler = entrypoint(f"on_user_{event}")
+    assert (handler.source_service, handler.event_type) == ("auth_svc", f"user.{event}")
+    assert inspect.getdoc(getattr(PaymentsService, f"on_user_{event}"))
 
 
 def test_a_payment_comes_as_plain_json(service):
@@ -216,3 +219,34 @@ def test_with_self_service_nobody_refunds_the_payment_of_somebody_else(service, 
     actor(account("support", user_id=BOB))
     with pytest.raises(PaymentNotFound):
         refund(service, payment_id, user_id=BOB)
+
+
+# --- while the account is disabled ---
+
+
+@pytest.fixture
+def disabled(service):
+    payment_id = pay(service)["payment"]["id"]
+    service.on_user_disabled({"id": str(new_id()), "sequence": 2, "data": {"id": ANN, "reason": "chargebacks"}})
+    return payment_id
+
+
+def test_a_disabled_account_pays_and_refunds_nothing_and_reads_on(service, disabled):
+    for call in (lambda: pay(service, idempotency_key="key-2"), lambda: refund(service, disabled)):
+        with pytest.raises(AccountDisabled):
+            call()
+    assert service.get_payment(user_id=ANN, payment_id=disabled)["status"] == "succeeded"
+    assert service.list_refunds(user_id=ANN, payment_id=disabled) == {"data": [], "next_cursor": None}
+    assert pay(service)["replayed"]
+
+
+@pytest.mark.parametrize("role", ["finance", "admin"])
+def test_the_staff_refunds_the_payment_of_a_disabled_account(service, actor, disabled, role):
+    actor(account(role, user_id=BOB))
+    assert refund(service, disabled, user_id=BOB) == "succeeded"
+
+
+def test_support_refunds_nothing_of_a_disabled_account(service, actor, disabled):
+    actor(account("support", user_id=BOB))
+    with pytest.raises(PaymentNotFound):
+        refund(service, disabled, user_id=BOB)

@@ -5,7 +5,9 @@ import pytest
 from lib.errors import Unavailable
 from lib.ids import new_id
 from tests.fakes.users import NOON, FakeUnitOfWork, FakeWorld
+from users_svc.application.close_profile import close_profile
 from users_svc.application.create_user import create_user
+from users_svc.application.follow_account import follow_account
 from users_svc.application.get_profile import get_profile
 from users_svc.application.get_user import get_user
 from users_svc.application.open_profile import open_profile
@@ -162,6 +164,55 @@ def test_the_owner_finds_the_profile_before_the_news_of_the_account_came(world):
     assert list(world.profiles) == [account.id]
 
 
+def test_a_disabled_owner_finds_a_profile_that_nobody_else_sees(world):
+    account = Identity(new_id(), "ann@example.com", "Ann", disabled=True)
+    world.identities.add(account)
+    assert get_profile(world.ports(), user_id=str(account.id))["display_name"] == "Ann"
+    with pytest.raises(UserNotFound):
+        get_user(world.ports(), user_id=str(account.id))
+
+
+def test_an_answer_that_was_overtaken_by_events_changes_nothing(world):
+    """auth_svc answers, and before the answer is written the events of what has happened since are."""
+    account = Identity(new_id(), "ann@example.com", "Ann", disabled=True)
+    world.identities.add(account)
+    ask = world.identities.get_account
+
+    def slow(user_id):
+        answer = ask(user_id)
+        news = {"user_id": str(user_id), "sequence": 7}
+        follow_account(world.ports(), event_id=str(new_id()), **news, email="new@example.com")
+        follow_account(world.ports(), event_id=str(new_id()), **news, disabled=False)
+        return answer
+
+    world.identities.get_account = slow
+    profile = get_profile(world.ports(), user_id=str(account.id))
+    assert (profile["email"], profile["disabled"], profile["display_name"]) == ("new@example.com", False, "Ann")
+
+
+def test_an_answer_that_comes_after_the_end_of_the_account_brings_nothing_back(world):
+    account = Identity(new_id(), "ann@example.com", "Ann")
+    world.identities.add(account)
+    close_profile(world.ports(), event_id=str(new_id()), user_id=str(account.id))
+    with pytest.raises(UserNotFound):
+        get_profile(world.ports(), user_id=str(account.id))
+    assert (world.profiles, world.accounts) == ({}, {})
+
+
+def test_a_user_who_is_deleted_while_being_added_is_not_there(world):
+    reserve = world.identities.reserve_account
+
+    def slow(**asked):
+        account = reserve(**asked)
+        close_profile(world.ports(), event_id=str(new_id()), user_id=str(account.id))
+        return account
+
+    world.identities.reserve_account = slow
+    with pytest.raises(UserNotFound):
+        create_user(world.ports(), email="ann@example.com", name="Ann")
+    assert world.profiles == {}
+
+
 def test_a_profile_that_is_there_is_read_without_asking_for_the_account(world):
     user = create_user(world.ports(), email="ann@example.com", name="Ann")
 
@@ -174,4 +225,4 @@ def test_a_profile_that_is_there_is_read_without_asking_for_the_account(world):
 
 def test_an_identity_in_a_log_line_tells_no_personal_data():
     account = Identity(new_id(), "ann@example.com", "Ann")
-    assert repr(account) == f"Identity(id={account.id!r})"
+    assert repr(account) == f"Identity(id={account.id!r}, disabled=False)"

@@ -7,7 +7,8 @@ import pytest
 
 from lib.ids import new_id
 from tests.fakes.users import NOON
-from users_svc.domain.profile import Profile, UserNotFound, parse_user_id, public_view
+from users_svc.domain.account_state import AccountState
+from users_svc.domain.profile import Profile, UserNotFound, is_shown, parse_user_id, public_view
 
 LATER = NOON + timedelta(hours=1)
 
@@ -25,7 +26,7 @@ def test_a_new_profile_can_be_found_and_says_only_what_the_account_said():
     assert (profile.created_at, profile.updated_at) == (NOON, NOON)
     empty = ("handle", "bio", "avatar_url", "location", "website", "birth_date", "locale", "time_zone")
     assert {getattr(profile, name) for name in empty} == {None}
-    assert (profile.source_sequence, profile.sequence) == (0, 0)
+    assert (profile.disabled, profile.sequence) == (False, 0)
 
 
 def test_an_account_with_an_odd_name_still_gets_a_profile():
@@ -33,23 +34,58 @@ def test_an_account_with_an_odd_name_still_gets_a_profile():
     assert profile.display_name == "A" + "n" * 99
 
 
-def test_a_newer_event_brings_the_address():
+def test_the_profile_has_the_accounts_address_and_name():
     profile = ann()
-    profile.follow_account(email="ann@example.org", sequence=3, now=LATER)
-    assert (profile.email, profile.source_sequence, profile.updated_at) == ("ann@example.org", 3, LATER)
+    account = AccountState(profile.id, email="ann@example.org", name="Ann Example")
+    profile.follow(account, called="Ann", now=LATER)
+    assert (profile.email, profile.display_name) == ("ann@example.org", "Ann Example")
+    assert (profile.updated_at, profile.created_at) == (LATER, NOON)
 
 
-@pytest.mark.parametrize("sequence", [1, 2, 3])
-def test_an_older_or_repeated_event_changes_nothing(sequence):
-    profile = ann(source_sequence=3)
-    profile.follow_account(email="old@example.com", sequence=sequence, now=LATER)
-    assert (profile.email, profile.source_sequence, profile.updated_at) == ("ann@example.com", 3, NOON)
+def test_a_name_that_the_owner_chose_stays():
+    profile = ann(display_name="Annie")
+    profile.follow(AccountState(profile.id, email="ann@example.org", name="Ann Example"), called="Ann", now=LATER)
+    assert (profile.email, profile.display_name) == ("ann@example.org", "Annie")
 
 
-def test_an_event_without_news_moves_only_the_sequence():
+def test_what_is_not_known_of_the_account_stays():
     profile = ann()
-    profile.follow_account(email="ann@example.com", sequence=1, now=LATER)
-    assert (profile.source_sequence, profile.updated_at) == (1, NOON)
+    profile.follow(AccountState(profile.id), called=None, now=LATER)
+    assert (profile.email, profile.display_name, profile.updated_at) == ("ann@example.com", "Ann", NOON)
+
+
+def test_hiding_is_no_change_of_the_profile():
+    profile = ann()
+    account = AccountState(profile.id, email=profile.email, name=profile.display_name, disabled=True)
+    profile.follow(account, called=profile.display_name, now=LATER)
+    assert (profile.disabled, profile.updated_at) == (True, NOON)
+    account.disabled = False
+    profile.follow(account, called=profile.display_name, now=LATER)
+    assert not profile.disabled
+
+
+def test_a_profile_can_be_hidden_from_the_start():
+    assert Profile.open(new_id(), email="ann@example.com", name="Ann", disabled=True, now=NOON).disabled
+
+
+@pytest.mark.parametrize(
+    "disabled, viewer, sees_disabled, shown",
+    [
+        (False, "nobody", False, True),
+        (False, "stranger", False, True),
+        (True, "nobody", False, False),
+        (True, "stranger", False, False),
+        (True, "owner", False, True),
+        (True, "nobody", True, True),
+        (True, "stranger", True, True),
+    ],
+)
+def test_a_disabled_accounts_profile_is_shown_to_its_owner_and_to_whoever_may_see_it(
+    disabled, viewer, sees_disabled, shown
+):
+    profile = ann(disabled=disabled)
+    viewer_id = {"nobody": None, "stranger": str(new_id()), "owner": str(profile.id)}[viewer]
+    assert is_shown(profile.fields(), viewer_id=viewer_id, sees_disabled=sees_disabled) is shown
 
 
 def test_everybody_sees_the_public_fields_and_no_others():

@@ -58,6 +58,12 @@ def test_an_account_is_asked_for_by_its_id_as_text():
     assert auth.asked == [("get_account", ANN)]
 
 
+@pytest.mark.parametrize("status, disabled", [("active", False), ("invited", False), ("disabled", True)])
+def test_an_account_that_may_not_be_used_is_known_by_its_status(status, disabled):
+    auth = Auth({"id": ANN, "email": "ann@example.com", "name": "Ann", "roles": [], "status": status})
+    assert RpcIdentities(auth).get_account(UUID(ANN)).disabled is disabled
+
+
 @pytest.mark.parametrize(
     "fault, error",
     [

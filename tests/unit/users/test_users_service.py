@@ -77,6 +77,33 @@ def test_everybody_else_reads_the_public_fields(service):
     assert user == {name: OWN_PROFILE[name] for name in ("id", "handle", "display_name", "avatar_url", "created_at")}
 
 
+@pytest.mark.parametrize(
+    "actor, shown",
+    [
+        (ANONYMOUS, False),
+        (account(user_id="0190c2f4-7b5a-7c3e-8d2f-000000000000"), False),
+        (account("support", "finance", user_id="0190c2f4-7b5a-7c3e-8d2f-000000000000"), False),
+        (account(), True),
+        (account("admin", user_id="0190c2f4-7b5a-7c3e-8d2f-000000000000"), True),
+        (SYSTEM, True),
+    ],
+)
+def test_the_user_of_a_disabled_account_is_there_for_themselves_and_for_administrators(service, actor, shown):
+    service.get_profile(user_id=ANN)
+    before = service.get_user(user_id=ANN)
+    service.on_user_disabled({"id": str(new_id()), "sequence": 2, "data": {"id": ANN, "reason": "spam"}})
+    service.caller = actor
+    if shown:
+        assert service.get_user(user_id=ANN) == before
+        return
+    refusals = []
+    for user_id in (ANN, "0190c2f4-7b5a-7c3e-8d2f-111111111111"):
+        with pytest.raises(UserNotFound) as refused:
+            service.get_user(user_id=user_id)
+        refusals.append((refused.value.kind, refused.value.code, refused.value.message, refused.value.details))
+    assert refusals[0] == refusals[1]
+
+
 @pytest.mark.parametrize("user_id", ["nobody", "0190c2f4-7b5a-7c3e-8d2f-000000000000"])
 def test_a_user_who_is_not_there_is_not_found(service, user_id):
     with pytest.raises(UserNotFound):

@@ -1,0 +1,49 @@
+"""What the operator can set about mails, checked at the start."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from auth_svc.infrastructure.mail.rendering import Sender
+from auth_svc.infrastructure.mail.smtp import SmtpServer
+from lib.config import ConfigError, Rule, text, url
+
+
+def _read_by(read: Callable[[str], object], *, optional: bool = False) -> Rule:
+    """A text that `read` understands. Its errors never show the value, which may hold a password."""
+
+    def rule(name: str, value: Any) -> None:
+        if optional and value == "":
+            return
+        text(name, value)
+        try:
+            read(value)
+        except OSError as exc:
+            raise ConfigError(f"{name}: cannot read certificates from {value}: {exc.strerror or exc}") from exc
+        except ValueError as exc:
+            raise ConfigError(f"{name}: {exc}") from exc
+
+    return rule
+
+
+def _certificates(path: str) -> None:
+    ssl.create_default_context(cafile=path)
+
+
+RULES: dict[str, Rule] = {
+    "PUBLIC_URL": url("http", "https"),
+    "SMTP_URL": _read_by(SmtpServer.parse, optional=True),
+    "SMTP_CA_FILE": _read_by(_certificates, optional=True),
+    "MAIL_FROM": _read_by(Sender.parse),
+    "MAIL_FOLDER": text,
+}
+
+
+def check_production(config: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for a setting that would lose mails in production."""
+    if not config["SMTP_URL"]:
+        raise ConfigError("SMTP_URL: needed in production; without it, mails become files that nobody reads")
+    if Sender.parse(config["MAIL_FROM"]).domain.lower().endswith(".localhost"):
+        raise ConfigError("MAIL_FROM: the development default is refused in production")

@@ -1,0 +1,130 @@
+"""Accounts, their sessions, and the keys that tokens are signed with, on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session as SqlSession
+
+from auth_svc.domain.account import Account, AccountNotFound
+from auth_svc.domain.email import Email
+from auth_svc.domain.oauth_client import OAuthClient
+from auth_svc.domain.session import Session
+from auth_svc.domain.signing_key import SigningKey
+from auth_svc.infrastructure.tables import accounts, oauth_clients, sessions, signing_keys
+
+
+class SqlAccounts:
+    def __init__(self, session: SqlSession) -> None:
+        self._session = session
+
+    def add(self, account: Account) -> None:
+        self._session.add(account)
+
+    def get(self, account_id: UUID) -> Account:
+        # No key changes here, so inserts that refer to the account (foreign keys) need not wait.
+        account = self._session.get(Account, account_id, with_for_update={"key_share": True}, populate_existing=True)
+        if account is None:
+            raise AccountNotFound
+        return account
+
+    def find(self, account_id: UUID) -> Account | None:
+        return self._session.get(Account, account_id)
+
+    def find_by_email(self, email: Email) -> Account | None:
+        return self._session.scalar(sa.select(Account).where(accounts.c.email_key == email.key))
+
+    def find_by_request_key(self, request_key: str) -> Account | None:
+        return self._session.scalar(sa.select(Account).where(accounts.c.request_key == request_key))
+
+    def administrators(self) -> Sequence[Account]:
+        return self._session.scalars(
+            sa.select(Account)
+            .where(accounts.c.roles.any("admin"), accounts.c.status == "active")
+            # Always in one order, so that two administrators who act on each other do not wait in a circle.
+            .order_by(accounts.c.id)
+            .with_for_update(key_share=True)
+            .execution_options(populate_existing=True)
+        ).all()
+
+    def invited_before(self, moment: datetime, at_most: int) -> Sequence[Account]:
+        return self._session.scalars(
+            sa.select(Account)
+            .where(accounts.c.status == "invited", accounts.c.created_at < moment)
+            .order_by(accounts.c.created_at)
+            .limit(at_most)
+            .with_for_update(skip_locked=True)
+        ).all()
+
+    def remove(self, account: Account) -> None:
+        self._session.delete(account)
+
+
+class SqlSessions:
+    def __init__(self, session: SqlSession) -> None:
+        self._session = session
+
+    def add(self, session: Session) -> None:
+        self._session.add(session)
+
+    def find(self, session_id: UUID) -> Session | None:
+        return self._session.get(Session, session_id, with_for_update={"key_share": True}, populate_existing=True)
+
+    def live_of(self, account_id: UUID, now: datetime) -> Sequence[Session]:
+        return self._session.scalars(
+            sa.select(Session)
+            .where(sessions.c.account_id == account_id, sessions.c.revoked_at.is_(None), sessions.c.expires_at > now)
+            # Always in one order, so that two sign-outs never wait for each other in a circle.
+            .order_by(sessions.c.id)
+            .with_for_update(key_share=True)
+            .execution_options(populate_existing=True)
+        ).all()
+
+    def end_all(self, account_id: UUID, reason: str, now: datetime) -> UUID | None:
+        ended = self._session.scalars(
+            sa.update(sessions)
+            .where(sessions.c.account_id == account_id, sessions.c.revoked_at.is_(None))
+            .values(revoked_at=now, revoked_reason=reason)
+            .returning(sessions.c.id)
+        ).all()
+        return max(ended, default=None)
+
+
+class SqlSigningKeys:
+    def __init__(self, session: SqlSession) -> None:
+        self._session = session
+
+    def add(self, key: SigningKey) -> None:
+        self._session.add(key)
+
+    def published(self) -> Sequence[SigningKey]:
+        return self._session.scalars(_all_keys()).all()
+
+    def locked(self) -> Sequence[SigningKey]:
+        return self._session.scalars(_all_keys().with_for_update()).all()
+
+    def remove(self, key: SigningKey) -> None:
+        self._session.delete(key)
+
+
+def _all_keys() -> sa.Select[tuple[SigningKey]]:
+    return sa.select(SigningKey).order_by(signing_keys.c.created_at, signing_keys.c.kid)
+
+
+class SqlOAuthClients:
+    def __init__(self, session: SqlSession) -> None:
+        self._session = session
+
+    def add(self, client: OAuthClient) -> None:
+        self._session.add(client)
+
+    def find(self, client_id: str) -> OAuthClient | None:
+        return self._session.get(OAuthClient, client_id)
+
+    def all(self) -> Sequence[OAuthClient]:
+        return self._session.scalars(
+            sa.select(OAuthClient).order_by(oauth_clients.c.created_at, oauth_clients.c.id)
+        ).all()

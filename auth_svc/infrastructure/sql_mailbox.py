@@ -1,0 +1,109 @@
+"""What goes through mailboxes, and how often somebody tries to sign in, on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session as SqlSession
+
+from auth_svc.domain.email_change import EmailChange
+from auth_svc.domain.mail import MailKind
+from auth_svc.domain.one_time_token import OneTimeToken
+from auth_svc.infrastructure.tables import email_changes, login_attempts, mail_counts, one_time_tokens, unknown_logins
+from lib.ids import new_id
+
+
+class SqlOneTimeTokens:
+    def __init__(self, session: SqlSession) -> None:
+        self._session = session
+
+    def put(self, token: OneTimeToken) -> None:
+        self._session.merge(token)
+
+    def find(self, account_id: UUID, slot: str) -> OneTimeToken | None:
+        return self._session.get(OneTimeToken, (account_id, slot), with_for_update=True, populate_existing=True)
+
+    def find_by_hash(self, token_hash: bytes) -> OneTimeToken | None:
+        return self._session.scalar(sa.select(OneTimeToken).where(one_time_tokens.c.token_hash == token_hash))
+
+    def use_up(self, account_id: UUID, now: datetime, *, except_for: Sequence[str] = ()) -> None:
+        c = one_time_tokens.c
+        self._session.execute(
+            sa.update(one_time_tokens)
+            .where(c.account_id == account_id, c.purpose.not_in(except_for), c.used_at.is_(None))
+            .values(used_at=now)
+        )
+
+
+class SqlEmailChanges:
+    def __init__(self, session: SqlSession) -> None:
+        self._session = session
+
+    def add(self, change: EmailChange) -> None:
+        self._session.add(change)
+
+    def find(self, change_id: UUID) -> EmailChange | None:
+        return self._session.get(EmailChange, change_id)
+
+    def open_of(self, account_id: UUID) -> Sequence[EmailChange]:
+        c = email_changes.c
+        return self._session.scalars(
+            sa.select(EmailChange)
+            .where(c.account_id == account_id, c.ended_at.is_(None))
+            .order_by(c.requested_at, c.id)
+        ).all()
+
+
+def _counting(table: sa.Table, count: str, *keys: str) -> sa.TextClause:
+    """Return the statement that adds one to a count whose window begins anew when it is over.
+
+    As text, because SQLAlchemy would compile an ``ON CONFLICT`` anew each time.
+    """
+    name, started = table.name, "window_started_at"
+    # Only names of ours.
+    statement = (
+        f"INSERT INTO {name} ({', '.join(keys)}, {started}, {count})"  # noqa: S608
+        f" VALUES ({', '.join(f':{key}' for key in keys)}, :now, 1)"
+        f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET"
+        f" {count} = CASE WHEN {name}.{started} <= :over THEN 1 ELSE {name}.{count} + 1 END,"
+        f" {started} = CASE WHEN {name}.{started} <= :over THEN :now ELSE {name}.{started} END"
+        f" RETURNING {count}"
+    )
+    return sa.text(statement).bindparams(*(sa.bindparam(key, type_=table.c[key].type) for key in keys))
+
+
+_COUNT_MAIL = _counting(mail_counts, "mails", "account_id", "kind")
+_COUNT_ATTEMPT = _counting(login_attempts, "attempts", "key")
+
+
+class SqlMailCounts:
+    def __init__(self, session: SqlSession) -> None:
+        self._session = session
+
+    def so_far(self, account_id: UUID, kind: MailKind, now: datetime, window: timedelta) -> int:
+        c = mail_counts.c
+        found = self._session.scalar(
+            sa.select(c.mails).where(c.account_id == account_id, c.kind == kind, c.window_started_at > now - window)
+        )
+        return int(found or 0)
+
+    def count(self, account_id: UUID, kind: MailKind, now: datetime, window: timedelta) -> int:
+        values = {"account_id": account_id, "kind": kind, "now": now, "over": now - window}
+        return int(self._session.execute(_COUNT_MAIL, values).scalar_one())
+
+
+class SqlLoginAttempts:
+    def __init__(self, session: SqlSession) -> None:
+        self._session = session
+
+    def count(self, key: bytes, now: datetime, window: timedelta) -> int:
+        return int(self._session.execute(_COUNT_ATTEMPT, {"key": key, "now": now, "over": now - window}).scalar_one())
+
+    def clear(self, key: bytes) -> None:
+        self._session.execute(sa.delete(login_attempts).where(login_attempts.c.key == key))
+
+    def note_unknown(self, key: bytes, now: datetime) -> None:
+        self._session.execute(sa.insert(unknown_logins).values(id=new_id(), key=key, occurred_at=now))

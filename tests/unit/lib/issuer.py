@@ -1,0 +1,74 @@
+"""An issuer of access tokens, and of what only looks like one."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lib.tokens import Jwks
+
+ISSUER, AUDIENCE = "https://issuer.example", "leveret"
+KEY = ec.generate_private_key(ec.SECP256R1())
+OTHER = ec.generate_private_key(ec.SECP256R1())
+HEADER = {"alg": "ES256", "kid": "k1", "typ": "at+jwt"}
+
+
+def public(key: ec.EllipticCurvePrivateKey, kid: str, **more: Any) -> dict[str, Any]:
+    jwk = json.loads(jwt.get_algorithm_by_name("ES256").to_jwk(key.public_key()))
+    return {**jwk, "kid": kid, "alg": "ES256", "use": "sig", **more}
+
+
+def jwks(**keys: ec.EllipticCurvePrivateKey) -> Jwks:
+    return {"keys": [public(key, kid) for kid, key in keys.items()]}
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """Return good claims; a change to `...` leaves the claim out."""
+    now = int(time.time())
+    good = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": "a1",
+        "sid": "s1",
+        "jti": "j1",
+        "iat": now,
+        "exp": now + 900,
+        "roles": ["user"],
+    }
+    return {name: value for name, value in {**good, **changes}.items() if value is not ...}
+
+
+def token(key: ec.EllipticCurvePrivateKey = KEY, header: dict[str, Any] | None = None, **changes: Any) -> str:
+    headers = {"kid": "k1", "typ": "at+jwt", **(header or {})}
+    return jwt.encode(claims(**changes), key, algorithm="ES256", headers=headers)
+
+
+def b64(value: Any) -> str:
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def signed(header: bytes, payload: bytes, key: ec.EllipticCurvePrivateKey = KEY) -> str:
+    """Sign any bytes: what the issuer itself would never write, under a signature that is good."""
+    text = f"{b64(header)}.{b64(payload)}"
+    return f"{text}.{b64(jwt.get_algorithm_by_name('ES256').sign(text.encode(), key))}"
+
+
+class Issuer:
+    """Hands out a document, counts how often it is asked, and fails on demand."""
+
+    def __init__(self, document: Jwks | None = None) -> None:
+        self.document = jwks(k1=KEY) if document is None else document
+        self.asked = 0
+        self.failure: Exception | None = None
+
+    def __call__(self) -> Jwks:
+        self.asked += 1
+        if self.failure is not None:
+            raise self.failure
+        return self.document

@@ -1,0 +1,54 @@
+"""Something about an account changed: its profile follows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from users_svc.application.ports import Ports, UnitOfWork
+from users_svc.domain.account_state import AccountNews, AccountState
+from users_svc.domain.profile import Profile
+
+
+def follow_account(
+    ports: Ports,
+    *,
+    event_id: str,
+    user_id: str,
+    sequence: int,
+    email: str | None = None,
+    name: str | None = None,
+    disabled: bool | None = None,
+) -> None:
+    """Take over what an event of the account says; None for what it does not speak of.
+
+    There may be no profile yet, as the events come in any order. What this one says is kept for it then, and an event
+    that completes e-mail and name opens it.
+    """
+    news = AccountNews(UUID(user_id), sequence, email=email, name=name, disabled=disabled)
+    with ports.unit_of_work() as uow:
+        if not uow.first_time("follow_account", event_id):
+            return
+        take_over(uow, news, ports.now())
+        uow.commit()
+
+
+def take_over(uow: UnitOfWork, news: AccountNews, now: datetime) -> Profile | None:
+    """Bring state and profile of the account up to the news; return the profile, None if there cannot be one.
+
+    That is so for a deleted account, and for one of which e-mail or name are not known yet.
+    """
+    heard = AccountState(news.id)
+    heard.hear(news)
+    account = uow.accounts.add_or_get(heard)
+    if account is None:
+        return None
+    called = account.name
+    account.hear(news)
+    if account.email is None or account.name is None:
+        return None
+    profile = uow.profiles.add_or_get(
+        Profile.open(account.id, email=account.email, name=account.name, disabled=account.disabled, now=now)
+    )
+    profile.follow(account, called=called, now=now)
+    return profile
