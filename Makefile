@@ -61,7 +61,7 @@ migrate: ## Bring the databases of the running system up to date
 shell: ## Open `nameko shell` on the running system: n.rpc.users_svc.get_user(…)
 	@exec bash deploy/local/env.sh env PYTHONWARNINGS=ignore nameko shell --config config.yaml
 
-mail: ## Show the newest mail of the development mailbox (ARGS=5: the newest five)
+mail: ## Show the newest mail of the development mailbox (ARGS="5 --to ann@example.com --kind claim")
 	@$(local) mail $(ARGS)
 
 logs: ## Follow the logs of the running system

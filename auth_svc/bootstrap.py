@@ -21,6 +21,7 @@ from auth_svc.infrastructure.breached_passwords import NoBreachedPasswords, Rang
 from auth_svc.infrastructure.common_passwords import common_passwords
 from auth_svc.infrastructure.device_tokens import HmacDeviceTokens, HmacLoginKeys
 from auth_svc.infrastructure.keys import Es256KeyMaker, KeyRing
+from auth_svc.infrastructure.mail.fault_points import MailerWithFaultPoints
 from auth_svc.infrastructure.mail_tokens import HmacOneTimeTokens
 from auth_svc.infrastructure.purge import SqlOldRows
 from auth_svc.infrastructure.reads import SqlReads
@@ -29,6 +30,7 @@ from auth_svc.infrastructure.sql import AuthUnitOfWork
 from auth_svc.infrastructure.subject_keys import SubjectKeys
 from auth_svc.infrastructure.tables import map_domain
 from auth_svc.infrastructure.tokens import JwtTokens
+from auth_svc.infrastructure.user_agents import device_of
 from lib.config import ConfigError, Rule, integer, one_of, optional, switch, url
 from lib.database import Sessions
 from lib.ids import new_id, new_id_after, utc_now
@@ -106,7 +108,7 @@ def build_mailer(config: Mapping[str, Any]) -> Mailer:
     """Return what mails leave by; raises `ConfigError` if in production they would not arrive."""
     if config["APP_ENV"] == "production":
         mail.check_production(config)
-    return mail.mailer_of(
+    mailer = mail.mailer_of(
         smtp_url=config["SMTP_URL"],
         smtp_ca_file=config["SMTP_CA_FILE"],
         mail_from=config["MAIL_FROM"],
@@ -114,6 +116,7 @@ def build_mailer(config: Mapping[str, Any]) -> Mailer:
         public_url=config["PUBLIC_URL"],
         now=utc_now,
     )
+    return MailerWithFaultPoints(mailer)
 
 
 def build_ports(config: Mapping[str, Any], sessions: Sessions) -> Ports:
@@ -152,6 +155,7 @@ def build_ports(config: Mapping[str, Any], sessions: Sessions) -> Ports:
         old_rows=SqlOldRows(sessions),
         rules=settings.rules,
         origin=origin_of_call,
+        device_name=device_of,
         now=utc_now,
         new_id=new_id,
         new_session_id=new_id_after,

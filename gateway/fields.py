@@ -138,12 +138,6 @@ class Many(fields.List[Any]):
     def __init__(self, each: fields.Field[Any], *, most: int, **kwargs: Any) -> None:
         super().__init__(each, validate=validate.Length(max=most, error="too_long: at most {max} items"), **kwargs)
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
-        # To marshmallow, an object is a list of its keys.
-        if not isinstance(value, list):
-            raise self.make_error("invalid")
-        return super()._deserialize(value, attr, data, **kwargs)
-
 
 MAX_EMAIL, MAX_PASSWORD, MAX_NAME, MAX_TOKEN, MAX_CODE, MAX_CURSOR = 254, 1024, 200, 1024, 32, 512
 

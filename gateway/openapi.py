@@ -189,7 +189,9 @@ def document(app: Flask, settings: Settings) -> Api:
             "info": {
                 "description": (
                     "Accounts, profiles and payments.\n\n"
-                    "Errors are problem documents (RFC 9457). `/api/…` and bare paths mean the same as `/api/v1/…`."
+                    "Errors are problem documents (RFC 9457). `/api/…` and bare paths mean the same as `/api/v1/…`.\n\n"
+                    "What is the same everywhere is not repeated below: another address is 404 `not_found`, another "
+                    "method 405 `method_not_allowed` with the header `Allow`."
                 ),
                 "license": {"name": "MIT", "identifier": "MIT"},
             },

@@ -46,7 +46,7 @@ def infrastructure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Infrast
 
 
 @pytest.fixture(scope="session")
-def environment(infrastructure: Infrastructure) -> dict[str, str]:
+def environment(infrastructure: Infrastructure, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the product's processes get: the private servers, and nothing from the outside."""
     clean = scrub(os.environ, names_in(ROOT / "config.yaml"))
     return {
@@ -56,6 +56,7 @@ def environment(infrastructure: Infrastructure) -> dict[str, str]:
         "RATE_LIMITS": "off",
         "EVENT_RETRY_DELAYS": "0.2,0.4,0.8",
         "GATEWAY_WORKERS": "1",
+        "MAIL_FOLDER": str(tmp_path_factory.mktemp("mail")),
         "PYTHONUNBUFFERED": "1",
     }
 

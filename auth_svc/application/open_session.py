@@ -10,7 +10,8 @@ from auth_svc.application.repositories import UnitOfWork
 from auth_svc.domain.account import Account
 from auth_svc.domain.session import Session
 
-PASSWORD, MAIL = "pwd", "mail"  # noqa: S105  (words of RFC 8176, which has none for a link in a mail)
+#: words of RFC 8176, which has none for a link in a mail
+PASSWORD, MAIL = "pwd", "mail"
 
 
 @dataclass(frozen=True)

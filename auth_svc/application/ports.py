@@ -255,6 +255,7 @@ class Ports:
     :param unit_of_work: opens a transaction
     :param common_passwords: passwords that many people use, as `domain.password.comparable` spells them
     :param origin: who calls, from where
+    :param device_name: what a client calls itself, in words of our own for a person
     :param new_session_id: a session's id tells when it was opened: always after the moment that is given
     """
 
@@ -275,6 +276,7 @@ class Ports:
     old_rows: OldRows
     rules: Rules
     origin: Callable[[], Origin]
+    device_name: Callable[[str | None], str]
     now: Callable[[], datetime]
     new_id: Callable[[], UUID]
     new_session_id: Callable[[datetime | None], UUID]

@@ -73,7 +73,7 @@ def _prepare(ports: Ports, event_id: str, account_id: UUID, kind: MailKind, refe
             return None
         # Locked for tokens' sake: two mails of a kind put theirs in the same place.
         account = uow.accounts.get(account_id)
-        draft = _draft(uow, account, kind, reference)
+        draft = _draft(ports, uow, account, kind, reference)
         now = ports.now()
         if draft is None or not _within_limit(ports, uow, account_id, draft.kind, now):
             return None
@@ -95,11 +95,11 @@ def _prepare(ports: Ports, event_id: str, account_id: UUID, kind: MailKind, refe
     return mail
 
 
-def _draft(uow: UnitOfWork, account: Account, kind: MailKind, reference: UUID | None) -> Draft | None:
+def _draft(ports: Ports, uow: UnitOfWork, account: Account, kind: MailKind, reference: UUID | None) -> Draft | None:
     if account.status == "disabled":
         return None
     if kind in ("email_change", "email_change_notice"):
-        return _change_draft(uow, account, kind, reference)
+        return _change_draft(ports, uow, account, kind, reference)
     if kind == "verification" and (account.email_verified or not account.is_active):
         return None
     if account.status == "invited":
@@ -107,7 +107,7 @@ def _draft(uow: UnitOfWork, account: Account, kind: MailKind, reference: UUID | 
         return Draft("claim", account.email) if kind in ("claim", "password_reset") else None
     if kind == "claim":
         return None
-    return Draft(kind, account.email, facts=_facts(uow, kind, reference))
+    return Draft(kind, account.email, facts=_facts(ports, uow, kind, reference))
 
 
 def _change_draft(uow: UnitOfWork, account: Account, kind: MailKind, reference: UUID | None) -> Draft | None:
@@ -125,14 +125,15 @@ def _change_draft(uow: UnitOfWork, account: Account, kind: MailKind, reference: 
     return Draft(kind, change.new_email, change)
 
 
-def _facts(uow: UnitOfWork, kind: MailKind, reference: UUID | None) -> tuple[tuple[str, str], ...]:
+def _facts(ports: Ports, uow: UnitOfWork, kind: MailKind, reference: UUID | None) -> tuple[tuple[str, str], ...]:
     session = uow.sessions.find(reference) if kind in ("new_device", "session_ended") and reference else None
     if session is None:
         return ()
     facts = (
         ("Signed in", f"{session.authenticated_at:%Y-%m-%d %H:%M} UTC"),
         ("Address", session.ip),
-        ("Program", session.user_agent),
+        # Not what the client says of itself: a mail program would make a link of it.
+        ("Device", ports.device_name(session.user_agent)),
     )
     return tuple((name, value) for name, value in facts if value)
 

@@ -14,10 +14,10 @@ def withdraw_signing_key(ports: Ports, *, kid: str) -> Sequence[SigningKey]:
     """Remove a key, have the next one sign if it was the active one, and return the keys that are published now.
 
     What it signed, whoever made that, is refused by each verifier as soon as that reads the keys anew: within seconds
-    by introspection, within a minute at a gateway, at the latest when a copy is too old to be used (`lib.tokens.KeySet`:
-    5 minutes; for others, as the key set's Cache-Control says). People stay signed in: a refresh gives them a token
-    from another key. That one is not held back until everybody knows it: in an emergency some new tokens may be refused
-    for seconds.
+    by introspection, within a minute at a gateway, at the latest when a copy is too old to be used (5 minutes, as
+    `lib.tokens.KeySet` has it; for others as the key set's Cache-Control says). People stay signed in: a refresh gives
+    them a token from another key. That one is not held back until everybody knows it: in an emergency some new tokens
+    may be refused for seconds.
 
     :raises SigningKeyNotFound: there is none with this id (any more)
     """

@@ -76,6 +76,8 @@ class Email:
         labels = domain.split(".")
         if (
             len(local.encode()) > MAX_LOCAL
+            # Mail programs read this as a coded form of some other text (RFC 2047), so as another address.
+            or "=?" in local
             or not all(_is_atom(piece) for piece in local.split("."))
             or len(labels) < 2
             or not all(_is_label(label) for label in labels)

@@ -54,11 +54,12 @@ class AdminRpc:
 
         :param account_id: the account; one that is closed already is no error, and keeps its reason
         :param reason: 1 to 500 characters, kept in the audit trail and with the account
-        :returns: the account, as of `get_account`
+        :returns: the account, as `get_account` shows it to others than its owner
         :raises Fault: not_found/account_not_found; invalid/invalid_reason; conflict/own_account;
             conflict/last_administrator; conflict/contended with ``retry_after`` seconds
         """
-        return account_dump(disable_account(self.ports, account_id=account_id, reason=reason))
+        account = disable_account(self.ports, account_id=account_id, reason=reason)
+        return account_dump(account, for_staff=True)
 
     @rpc(allow=administrators, idempotent=True)
     def enable_account(self, account_id: str, reason: str) -> dict[str, Any]:
@@ -66,10 +67,11 @@ class AdminRpc:
 
         :param account_id: the account; one that is open already is no error
         :param reason: 1 to 500 characters, kept in the audit trail
-        :returns: the account, as of `get_account`
+        :returns: the account, as `get_account` shows it to others than its owner
         :raises Fault: not_found/account_not_found; invalid/invalid_reason
         """
-        return account_dump(enable_account(self.ports, account_id=account_id, reason=reason))
+        account = enable_account(self.ports, account_id=account_id, reason=reason)
+        return account_dump(account, for_staff=True)
 
     @rpc(allow=administrators, idempotent=True)
     def set_roles(self, account_id: str, roles: list[str], reason: str) -> dict[str, Any]:
@@ -80,12 +82,13 @@ class AdminRpc:
         :param account_id: the account
         :param roles: all that it has from now on, of ``support``, ``finance``, ``admin``; ``user`` is everybody's
         :param reason: 1 to 500 characters, kept in the audit trail
-        :returns: the account, as of `get_account`
+        :returns: the account, as `get_account` shows it to others than its owner
         :raises Fault: not_found/account_not_found; invalid/unknown_role, invalid/invalid_reason; conflict/own_account
             and conflict/last_administrator where ``admin`` would be lost; conflict/contended with ``retry_after``
             seconds
         """
-        return account_dump(set_roles(self.ports, account_id=account_id, roles=roles, reason=reason))
+        account = set_roles(self.ports, account_id=account_id, roles=roles, reason=reason)
+        return account_dump(account, for_staff=True)
 
     @rpc(allow=administrators, idempotent=True)
     def end_account_sessions(self, account_id: str, reason: str) -> dict[str, Any]:
@@ -93,7 +96,8 @@ class AdminRpc:
 
         :param account_id: the account; that it has no sessions is no error
         :param reason: 1 to 500 characters, kept in the audit trail
-        :returns: the account, as of `get_account`
+        :returns: the account, as `get_account` shows it to others than its owner
         :raises Fault: not_found/account_not_found; invalid/invalid_reason
         """
-        return account_dump(end_account_sessions(self.ports, account_id=account_id, reason=reason))
+        account = end_account_sessions(self.ports, account_id=account_id, reason=reason)
+        return account_dump(account, for_staff=True)

@@ -29,7 +29,7 @@ def create_admin(config: dict[str, Any], email: str, name: str, password_stdin: 
     ask = _password_from_stdin if password_stdin else _password_from_prompt
     with refusals():
         account, created = make_admin(ports_of(config), email=email, name=name, password=ask)
-    emit({**account_dump(account), "created": created})
+    emit({**account_dump(account, for_staff=True), "created": created})
 
 
 def _password_from_prompt() -> str:
@@ -51,7 +51,7 @@ def accounts() -> None:
 def show(config: dict[str, Any], email: str) -> None:
     """One line of JSON about the account that has this address."""
     with refusals():
-        emit(account_dump(find_account(ports_of(config), email=email)))
+        emit(account_dump(find_account(ports_of(config), email=email), for_staff=True))
 
 
 @click.command("disable-account")
@@ -63,7 +63,8 @@ def disable_account(config: dict[str, Any], email: str, reason: str) -> None:
     ports = ports_of(config)
     with refusals():
         found = find_account(ports, email=email)
-        emit(account_dump(disable(ports, account_id=str(found.id), reason=reason)))
+        account = disable(ports, account_id=str(found.id), reason=reason)
+    emit(account_dump(account, for_staff=True))
 
 
 @click.command("enable-account")
@@ -75,7 +76,8 @@ def enable_account(config: dict[str, Any], email: str, reason: str) -> None:
     ports = ports_of(config)
     with refusals():
         found = find_account(ports, email=email)
-        emit(account_dump(enable(ports, account_id=str(found.id), reason=reason)))
+        account = enable(ports, account_id=str(found.id), reason=reason)
+    emit(account_dump(account, for_staff=True))
 
 
 ACCOUNT_COMMANDS: tuple[click.Command, ...] = (create_admin, accounts, disable_account, enable_account)

@@ -104,8 +104,8 @@ def withdraw(config: dict[str, Any], kid: str) -> None:
 def reseal(config: dict[str, Any]) -> None:
     """Encrypt the signing keys' private halves with the first key in SECRET_KEY, and print the keys concerned.
 
-    To change SECRET_KEY: put a new key in front and restart everything; run this and `reseal-subject-keys`; wait until
-    all sessions of before have ended or may end (REFRESH_TOKEN_TTL); take the old key away and restart everything.
+    To change SECRET_KEY: put a new key in front and restart everything, run this and `reseal-subject-keys`, then take
+    the old key away and restart everything.
     """
     with refusals():
         _print(reseal_signing_keys(ports_of(config)))

@@ -110,8 +110,9 @@ def mail(arguments: Sequence[str]) -> int:
     """Show the newest mail: ``mail 3 --to ann@example.com --kind claim``."""
     # What a running system has in force stands in .local/env.
     files = {**environment.read(PROJECT / ".env"), **environment.read(ROOT / "env")}
-    folder = environment.effective(os.environ, files).get("MAIL_FOLDER") or ROOT / "mail"
-    return mailbox.main(Path(os.path.relpath(PROJECT / folder)), arguments)
+    folder = PROJECT / (environment.effective(os.environ, files).get("MAIL_FOLDER") or ROOT / "mail")
+    here = folder.is_relative_to(Path.cwd())
+    return mailbox.main(folder.relative_to(Path.cwd()) if here else folder, arguments)
 
 
 def _become(command: Sequence[str], environ: dict[str, str]) -> NoReturn:

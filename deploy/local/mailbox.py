@@ -72,7 +72,6 @@ def _fits(message: EmailMessage, to: str | None, kind: str | None) -> bool:
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise ValueError(text)
-    return count
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected how many mails, got {text!r}")
+    return int(text)

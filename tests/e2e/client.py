@@ -40,6 +40,12 @@ class Client:
         self.tokens = answer.json()
         return self
 
+    def login(self, email: str, password: str = PASSWORD, **fields: Any) -> Client:
+        answer = self.post("/auth/login", {"email": email, "password": password, **fields})
+        assert answer.status_code == 200, answer.text
+        self.tokens = answer.json()
+        return self
+
     def pay(self, amount: int = 1999, *, key: str | None = None, **fields: Any) -> requests.Response:
         body = {"amount": amount, "currency": "EUR", "payment_method": "tok_visa", **fields}
         return self.post("/payments", body, headers={"Idempotency-Key": key or secrets.token_hex(8)})

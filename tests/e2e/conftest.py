@@ -7,6 +7,7 @@ import pytest
 
 from deploy.local.infra import Infrastructure
 from tests.e2e.client import Client
+from tests.e2e.mailbox import Mailbox
 from tests.support import databases
 from tests.support.stack import Stack
 
@@ -31,3 +32,9 @@ def lonely(infrastructure: Infrastructure, migrated: dict[str, str], tmp_path: P
     yield stack
     stack.stop()
     infrastructure.rabbitmq.ctl("delete_vhost", "lonely")
+
+
+@pytest.fixture
+def mailbox(stack: Stack) -> Mailbox:
+    """The mails of the running product."""
+    return Mailbox(stack.mail)

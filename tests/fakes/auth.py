@@ -193,6 +193,7 @@ class AuthWorld:
             old_rows=self.old_rows,
             rules=self.rules,
             origin=lambda: self.origin,
+            device_name=lambda user_agent: user_agent or "unknown",
             now=self.clock,
             new_id=new_id,
             new_session_id=new_id_after,

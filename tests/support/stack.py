@@ -40,6 +40,8 @@ class Stack:
     def __init__(self, environment: Mapping[str, str], logs: Path) -> None:
         self.environment = {**environment, **{name: str(free_port()) for name in PORTS.values()}}
         self.environment["PUBLIC_URL"] = self.url
+        self.mail = logs / "mail"
+        self.environment["MAIL_FOLDER"] = str(self.mail)
         self._logs = logs
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         logs.mkdir(parents=True, exist_ok=True)

@@ -8,15 +8,13 @@ from typing import Any
 
 from auth_svc.infrastructure.mail.rendering import Sender
 from auth_svc.infrastructure.mail.smtp import SmtpServer
-from lib.config import ConfigError, Rule, text, url
+from lib.config import ConfigError, Rule, optional, text, url
 
 
-def _read_by(read: Callable[[str], object], *, optional: bool = False) -> Rule:
+def _read_by(read: Callable[[str], object]) -> Rule:
     """A text that `read` understands. Its errors never show the value, which may hold a password."""
 
     def rule(name: str, value: Any) -> None:
-        if optional and value == "":
-            return
         text(name, value)
         try:
             read(value)
@@ -34,8 +32,8 @@ def _certificates(path: str) -> None:
 
 RULES: dict[str, Rule] = {
     "PUBLIC_URL": url("http", "https"),
-    "SMTP_URL": _read_by(SmtpServer.parse, optional=True),
-    "SMTP_CA_FILE": _read_by(_certificates, optional=True),
+    "SMTP_URL": optional(_read_by(SmtpServer.parse)),
+    "SMTP_CA_FILE": optional(_read_by(_certificates)),
     "MAIL_FROM": _read_by(Sender.parse),
     "MAIL_FOLDER": text,
 }

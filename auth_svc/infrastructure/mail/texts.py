@@ -92,8 +92,8 @@ TEXTS: dict[MailKind, Text] = {
     ),
     "account_exists": Text(
         subject="{site}: you already have an account",
-        opening="Somebody, probably you, has tried to register at {site} with this e-mail address. It has an account "
-        "already: just sign in.",
+        opening="Somebody, probably you, wanted to use this e-mail address at {site}. It has an account there already: "
+        "just sign in.",
         page=HELP,
         link="Choose a new password",
         otherwise="If you do not know your password any more, choose a new one here. If it was not you, you need not "

@@ -149,8 +149,13 @@ def meanwhile(sessions, call):
         "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
         " and pid <> pg_backend_pid()"
     )
-    with sessions() as session:
-        eventually(lambda: session.execute(waits).first(), within=5)
+
+    def waiting():
+        # A look of its own each time: within one transaction PostgreSQL shows the same picture again.
+        with sessions() as session:
+            return session.execute(waits).first()
+
+    eventually(waiting)
     yield results
     thread.join(10)
     assert not thread.is_alive()

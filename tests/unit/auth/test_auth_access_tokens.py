@@ -284,6 +284,18 @@ def test_a_token_of_a_withdrawn_key_is_not_ours_any_more(tokens, shelf):
     assert tokens.claims(token) is None
 
 
+def test_a_key_that_another_instance_has_withdrawn_is_not_trusted_for_longer_than_seconds(tokens, shelf, ticks):
+    account, session = ann(utc_now())
+    token = tokens.signer()(account, session, utc_now()).value
+    assert tokens.claims(token)
+    shelf.keys[:] = [make_key()]
+    ticks.seconds += REMEMBERED + 0.1
+    copy = tokens._verifier.keys
+    copy._fetched_at -= REMEMBERED + 0.1
+    copy._tried_at -= REMEMBERED + 0.1
+    assert tokens.claims(token) is None
+
+
 def test_without_any_key_read_nobody_is_told_that_a_token_is_bad(tokens, shelf):
     account, session = ann(utc_now())
     token = tokens.signer()(account, session, utc_now()).value

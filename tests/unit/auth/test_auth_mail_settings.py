@@ -5,12 +5,17 @@ from __future__ import annotations
 import pytest
 
 from auth_svc.bootstrap import CONFIG, build_mailer
-from auth_svc.infrastructure.mail import MailboxMailer, Sender, SmtpMailer, SmtpServer
+from auth_svc.domain.mail import Mail, MailUnavailable
+from auth_svc.infrastructure.mail import Sender, SmtpServer
 from lib import config as configuration
 from lib.config import ConfigError
 from lib.logs import redact
 from tests.conftest import ROOT
 from tests.support.certificates import Authority
+from tests.support.smtp import HOST
+from tests.support.smtp import SmtpServer as SmtpServerOfTest
+
+MAIL = Mail(id="1", kind="new_device", to="ann@example.com")
 
 PRODUCTION = {
     "APP_ENV": "production",
@@ -181,13 +186,31 @@ def test_what_cannot_be_is_refused(name, value):
 # --- what is made of them ---
 
 
-def test_mails_are_files_unless_there_is_a_server():
-    assert isinstance(build_mailer(load()), MailboxMailer)
-    assert isinstance(build_mailer(load(SMTP_URL="smtp://localhost:25")), SmtpMailer)
+def test_mails_are_files_unless_there_is_a_server(tmp_path):
+    with SmtpServerOfTest() as server:
+        build_mailer(load(MAIL_FOLDER=str(tmp_path))).send(MAIL)
+        assert (len(list(tmp_path.glob("*.eml"))), len(server.received)) == (1, 0)
+
+        build_mailer(load(MAIL_FOLDER=str(tmp_path), SMTP_URL=server.url(), MAIL_FROM="a@example.org")).send(MAIL)
+        assert (len(list(tmp_path.glob("*.eml"))), len(server.received)) == (1, 1)
+
+    (mail,) = server.received
+    assert mail.sender == "a@example.org"
+    assert "http://localhost:3000/pages/forgot-password" in mail.content.decode()
+
+
+def test_an_authority_of_ones_own_is_trusted(tmp_path):
+    authority = Authority(tmp_path)
+    with SmtpServerOfTest(tls=authority.server(HOST)) as server:
+        build_mailer(load(SMTP_URL=server.url(), SMTP_CA_FILE=str(authority.file))).send(MAIL)
+        with pytest.raises(MailUnavailable):
+            build_mailer(load(SMTP_URL=server.url())).send(MAIL)
+
+    assert len(server.received) == 1
 
 
 def test_production_takes_a_server_and_a_sender_of_its_own():
-    assert isinstance(build_mailer(load(**PRODUCTION)), SmtpMailer)
+    assert build_mailer(load(**PRODUCTION))
 
 
 @pytest.mark.parametrize(

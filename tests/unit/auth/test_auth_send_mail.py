@@ -161,7 +161,7 @@ def test_a_sign_in_from_a_new_device_is_told_with_where_and_when(world):
     (request,) = [each for each in world.events if isinstance(each, MailRequested)]
     deliver(world)
     mail = world.mailer.last("new_device")
-    assert dict(mail.facts) == {"Signed in": "2026-01-31 12:00 UTC", "Address": "192.0.2.7", "Program": "Firefox"}
+    assert dict(mail.facts) == {"Signed in": "2026-01-31 12:00 UTC", "Address": "192.0.2.7", "Device": "Firefox"}
     assert request.kind == "new_device"
     sign_in(world.ports, **ANN, device_token=known.device_token)
     assert not [each for each in world.events if isinstance(each, MailRequested)]
@@ -171,7 +171,7 @@ def test_facts_that_nobody_knows_are_left_out(world):
     world.origin = replace(world.origin, ip=None, user_agent=None)
     session = world.refresh_tokens.session_of(sign_in(world.ports, **ANN).refresh_token)
     send(world, "session_ended", reference=str(session))
-    assert [name for name, _ in world.mailer.last("session_ended").facts] == ["Signed in"]
+    assert [name for name, _ in world.mailer.last("session_ended").facts] == ["Signed in", "Device"]
     send(world, "session_ended", reference=str(new_id()))
     assert world.mailer.last("session_ended").facts == ()
     send(world, "session_ended")

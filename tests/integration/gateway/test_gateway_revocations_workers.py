@@ -1,0 +1,88 @@
+"""Revoked sessions in the gateway as it runs: worker processes behind one port, each with a copy of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from deploy.local.environment import names_in, scrub
+from lib.ids import new_id
+from tests.conftest import ROOT
+from tests.integration.gateway.conftest import Broker
+from tests.integration.gateway.stand_in import StandIn
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.faults
+
+WORKERS = 2
+#: connections, each of which the kernel gives to one worker or the other
+MANY = 16
+
+
+@pytest.fixture
+def gateway(broker: Broker, auth: StandIn, tmp_path: Path) -> Iterator[Stack]:
+    clean = scrub(os.environ, names_in(ROOT / "config.yaml"))
+    stack = Stack(
+        {**clean, "AMQP_URI": broker.uri, "GATEWAY_WORKERS": str(WORKERS), "RATE_LIMITS": "off", "LOG_FORMAT": "json"},
+        tmp_path,
+    )
+    stack.start("gateway", wait=False)
+    yield stack
+    stack.stop()
+
+
+def get(stack: Stack, path: str, **headers: str) -> requests.Response:
+    return requests.get(f"{stack.url}{path}", headers={"Connection": "close", **headers}, timeout=5)
+
+
+def all_are(stack: Stack, status: int, path: str, **headers: str) -> bool:
+    return all(get(stack, path, **headers).status_code == status for _ in range(MANY))
+
+
+def workers(stack: Stack) -> list[int]:
+    main = stack.pid("gateway")
+    return [int(each) for each in Path(f"/proc/{main}/task/{main}/children").read_text().split()]
+
+
+def metric(stack: Stack, name: str) -> float:
+    return next(
+        float(line.split()[1]) for line in get(stack, "/metrics").text.splitlines() if line.startswith(f"{name} ")
+    )
+
+
+def test_each_worker_follows_what_is_revoked(gateway: Stack, broker: Broker, auth: StandIn) -> None:
+    eventually(lambda: all_are(gateway, 200, "/health/ready"), within=30, every=0.2)
+    assert len(broker.followers()) == WORKERS
+    user, session, other = str(new_id()), str(new_id()), str(new_id())
+    ended = {"Authorization": f"Bearer {auth.issuer.token(sub=user, sid=session)}"}
+    lives = {"Authorization": f"Bearer {auth.issuer.token(sub=user, sid=other)}"}
+    assert all_are(gateway, 200, "/api/v1/auth/me", **ended)
+    auth.tell("session.revoked", session_id=session, user_id=user, reason="logout")
+    told = time.monotonic()
+    while time.monotonic() < told + 1.0 and not all_are(gateway, 401, "/api/v1/auth/me", **ended):
+        pass
+    assert all_are(gateway, 401, "/api/v1/auth/me", **ended)
+    assert all_are(gateway, 200, "/api/v1/auth/me", **lives)
+    assert metric(gateway, "gateway_revocations_held") == 1
+    taken = metric(gateway, "gateway_revocations_snapshot_timestamp_seconds")
+    assert time.time() - 60 < taken <= time.time()
+
+    # A worker that is killed is replaced by one that has everything from its own snapshot.
+    auth.revoke(session)
+    queues, killed = set(broker.followers()), set(workers(gateway))
+    for victim in killed:
+        os.kill(victim, signal.SIGKILL)
+    eventually(lambda: len(set(workers(gateway)) - killed) == WORKERS, within=20)
+    eventually(lambda: len(set(broker.followers()) - queues) == WORKERS, within=20)
+    eventually(lambda: all_are(gateway, 200, "/health/ready"), within=20)
+    assert all_are(gateway, 401, "/api/v1/auth/me", **ended)
+    assert all_are(gateway, 200, "/api/v1/auth/me", **lives)
+    # The metrics are those of the living.
+    assert metric(gateway, "gateway_revocations_snapshot_timestamp_seconds") > taken
