@@ -3,46 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 import requests
 
-from benchmarks import load
-from benchmarks.load import Figures
+from benchmarks import accounts, load, scripts
+from benchmarks.contender import Contender
 from benchmarks.servers import Servers
-from tests.support.processes import cpu_seconds
 from tests.support.waiting import eventually
 
 OURS = "Leveret"
 NEST = "NestJS"
 
 
-@dataclass(frozen=True)
-class Contender:
-    """One line of the table.
-
-    :param ask: makes the load for so many seconds
-    :param processes: the programs that do the work, by the title of their column
-    """
-
-    name: str
-    ask: Callable[[float], Figures]
-    processes: Mapping[str, int] = field(default_factory=dict)
-
-    def measure(self, seconds: float) -> tuple[Figures, Figures]:
-        """Return the load's figures, and the CPU milliseconds of one request for each program."""
-        before = {title: cpu_seconds(pid) for title, pid in self.processes.items()}
-        figures = self.ask(seconds)
-        spent = {title: cpu_seconds(pid) - before[title] for title, pid in self.processes.items()}
-        if "client" in figures:
-            spent = {"client": figures["client"], **spent}
-        return figures, {title: each * 1000 / figures["requests"] for title, each in spent.items()}
-
-
 def ours(servers: Servers) -> dict[str, Contender]:
     """Return our line for each HTTP discipline, and a user to ask for."""
-    url, post = servers.stack.url, servers.post
+    url = servers.stack.url
     registered = requests.post(
         f"{url}/auth/register",
         json={"email": f"{time.time_ns():x}@example.com", "password": "SecurePass123!", "name": "Bench"},
@@ -59,7 +34,7 @@ def ours(servers: Servers) -> dict[str, Contender]:
         ),
         "HTTP create": Contender(
             f"{OURS}, two services",
-            lambda seconds: load.wrk(f"{url}/api/v1/users", seconds, post=post),
+            lambda seconds: load.wrk(f"{url}/api/v1/users", seconds, script=scripts.NEW_USER),
             {**read, **servers.programs(auth_svc="auth_svc")},
         ),
     }
@@ -67,11 +42,11 @@ def ours(servers: Servers) -> dict[str, Contender]:
 
 def everybody(servers: Servers) -> dict[str, list[Contender]]:
     """Return who takes part, by discipline; the first one of each is what the others are compared with."""
-    environment, post = servers.environment, servers.post
+    environment = servers.environment
     peer, peer_user = servers.stock_url, servers.new_user(servers.stock_url)
     stock = servers.programs(gateway="stock gateway", service="stock service")
     mine = ours(servers)
-    areas = {
+    areas: dict[str, list[Contender]] = {
         f"RPC echo, {load.IN_FLIGHT} in flight": [
             Contender(
                 "stock Nameko",
@@ -88,11 +63,18 @@ def everybody(servers: Servers) -> dict[str, list[Contender]]:
             mine["HTTP read"],
         ],
         "HTTP create": [
-            Contender("proxy per request", lambda seconds: load.wrk(f"{peer}/users", seconds, post=post), stock),
-            Contender("proxy per thread", lambda seconds: load.wrk(f"{peer}/kept/users", seconds, post=post), stock),
+            Contender(
+                "proxy per request", lambda seconds: load.wrk(f"{peer}/users", seconds, script=scripts.NEW_USER), stock
+            ),
+            Contender(
+                "proxy per thread",
+                lambda seconds: load.wrk(f"{peer}/kept/users", seconds, script=scripts.NEW_USER),
+                stock,
+            ),
             mine["HTTP create"],
         ],
     }
+    areas |= accounts.contenders(servers)
     if servers.nest_url:
         nest, nest_user = servers.nest_url, servers.new_user(servers.nest_url)
         programs = servers.programs(gateway="NestJS gateway", service="NestJS service")
@@ -100,6 +82,6 @@ def everybody(servers: Servers) -> dict[str, list[Contender]]:
             Contender(NEST, lambda seconds: load.wrk(f"{nest}/users/{nest_user}", seconds), programs)
         )
         areas["HTTP create"].append(
-            Contender(NEST, lambda seconds: load.wrk(f"{nest}/users", seconds, post=post), programs)
+            Contender(NEST, lambda seconds: load.wrk(f"{nest}/users", seconds, script=scripts.NEW_USER), programs)
         )
     return areas

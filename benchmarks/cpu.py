@@ -1,7 +1,6 @@
 """Where the CPU of one request goes: ``python -m benchmarks.cpu`` measures ours alone, in a few seconds.
 
-``python -m benchmarks.cpu create`` measures the other discipline, ``read create`` both; ``make bench`` prints the same
-beside the peers. What a program does beside requests (heartbeats, polling) is in its figure. Unlike the rate, the CPU
+``python -m benchmarks.cpu create login`` measures other disciplines; ``make bench`` prints the same beside the peers. What a program does beside requests (heartbeats, polling) is in its figure. Unlike the rate, the CPU
 time of a request changes little when something else keeps the machine busy, so that two runs can be compared.
 """
 
@@ -10,26 +9,28 @@ from __future__ import annotations
 import os
 import sys
 
-from benchmarks import contenders, load
-from benchmarks.contenders import Contender
+from benchmarks import accounts, contenders, load
+from benchmarks.contender import Contender
 from benchmarks.rounds import run
 from benchmarks.servers import Servers
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
 WARM_UP = 2
+DISCIPLINES = {"read", "create", "login", "register", "refresh"}
 
 
 def main(wanted: list[str]) -> int:
     problem = load.missing()
-    if unknown := set(wanted) - {"read", "create"}:
-        problem = f"there is no {', '.join(unknown)}: read, create"
+    if unknown := set(wanted) - DISCIPLINES:
+        problem = f"there is no {', '.join(unknown)}: {', '.join(sorted(DISCIPLINES))}"
     if problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1
 
     def choose(servers: Servers) -> dict[str, list[Contender]]:
-        return {area: [each] for area, each in contenders.ours(servers).items() if area.split()[-1] in wanted}
+        found = {area: [each] for area, each in contenders.ours(servers).items()} | accounts.contenders(servers)
+        return {area: each for area, each in found.items() if area.split()[-1] in wanted}
 
     print(run(choose, peers=False, rounds=ROUNDS, seconds=SECONDS, warm_up=WARM_UP))
     return 0

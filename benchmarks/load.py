@@ -8,21 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 IN_FLIGHT = 32
 CONNECTIONS = 16
-LUA = """
-local n = 0
-request = function()
-  n = n + 1
-  local body = string.format('{"email": "%s%d@example.com", "name": "Load"}', os.getenv("BENCH_TAG"), n)
-  return wrk.format("POST", nil, {["Content-Type"] = "application/json"}, body)
-end
-"""
 
 #: ``requests`` answered, ``rate`` per second, ``p50`` and ``p99`` in ms; an RPC client's own CPU seconds as ``client``
 Figures = dict[str, float]
@@ -33,18 +26,25 @@ def missing() -> str | None:
     return None if shutil.which("wrk") else "needs wrk: apt-get install wrk"
 
 
-def wrk(url: str, seconds: float, *, token: str | None = None, post: Path | None = None) -> Figures:
+def wrk(
+    url: str, seconds: float, *, token: str | None = None, script: str | None = None, lines: Sequence[str] = ()
+) -> Figures:
     """Ask for a URL; raises if anything but success came back.
 
-    :param post: a file with `LUA`, to send a new body with each request
+    :param script: of `benchmarks.scripts`, to send a new body with each request
+    :param lines: what the script reads from its file
     """
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--latency"]
     command += ["-H", f"Authorization: Bearer {token}"] if token else []
-    command += ["-s", str(post)] if post else []
-    tag = f"b{time.time_ns():x}"
-    output = subprocess.run(
-        [*command, url], capture_output=True, text=True, check=True, env={**os.environ, "BENCH_TAG": tag}
-    ).stdout
+    with tempfile.TemporaryDirectory(prefix="wrk-") as folder:
+        if script is not None:
+            Path(folder, "script.lua").write_text(script)
+            Path(folder, "lines").write_text("".join(f"{line}\n" for line in lines))
+            command += ["-s", str(Path(folder, "script.lua"))]
+        told = {"BENCH_TAG": f"b{time.time_ns():x}", "BENCH_FILE": str(Path(folder, "lines"))}
+        output = subprocess.run(
+            [*command, url], capture_output=True, text=True, check=True, env={**os.environ, **told}
+        ).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         raise RuntimeError(output)
 
@@ -58,6 +58,19 @@ def wrk(url: str, seconds: float, *, token: str | None = None, post: Path | None
         "p50": milliseconds("50%"),
         "p99": milliseconds("99%"),
     }
+
+
+def argon2(seconds: float) -> Figures:
+    """Check a password hash again and again on all cores."""
+    output = subprocess.run(
+        [sys.executable, "-m", "benchmarks.argon2_alone", str(seconds)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    figures: Figures = json.loads(output)
+    return figures
 
 
 def rpc(kind: str, seconds: float, environment: Mapping[str, str]) -> Figures:

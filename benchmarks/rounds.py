@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.contenders import Contender
+from benchmarks.contender import Contender
 from benchmarks.servers import Servers
 
 Areas = Mapping[str, Sequence[Contender]]

@@ -13,7 +13,7 @@ import requests
 import sqlalchemy as sa
 
 from benchmarks import nest
-from benchmarks.load import LUA, ROOT
+from benchmarks.load import ROOT
 from benchmarks.peers.stock_service import Base
 from deploy.local.environment import names_in, scrub
 from deploy.local.infra import Infrastructure
@@ -39,11 +39,9 @@ class Servers:
         self.stock_url = ""
         self.nest_url = ""
         self._peers: dict[str, subprocess.Popen[bytes]] = {}
-        self.post = root / "post.lua"
 
     def start(self, *, peers: bool) -> None:
         self.infrastructure.start()
-        self.post.write_text(LUA)
         self.environment = {
             **scrub(os.environ, names_in(ROOT / "config.yaml")),
             **self.infrastructure.environment(),

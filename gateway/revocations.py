@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -270,6 +271,7 @@ class RevocationKeeper(threading.Thread):
         self._revocations.wanted.set()
 
 
+@lru_cache(maxsize=4096)
 def _made_at(session: str) -> int:
     """Return when a session was made, in ms; the beginning of time for what is no id of ours."""
     try:

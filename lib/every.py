@@ -63,9 +63,11 @@ class Every(Timer):
             except ContainerBeingKilled:
                 return
             ended.wait()
-            pause = self.interval * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  (not for secrets)
-            with Timeout(pause, exception=False):
+            with Timeout(self._pause(), exception=False):
                 self.should_stop.wait()
+
+    def _pause(self) -> float:
+        return float(self.interval) * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  (not for secrets)
 
 
 every = Every.decorator

@@ -99,7 +99,7 @@ def _draft(ports: Ports, uow: UnitOfWork, account: Account, kind: MailKind, refe
     if account.status == "disabled":
         return None
     if kind in ("email_change", "email_change_notice"):
-        return _change_draft(ports, uow, account, kind, reference)
+        return _change_draft(uow, account, kind, reference)
     if kind == "verification" and (account.email_verified or not account.is_active):
         return None
     if account.status == "invited":

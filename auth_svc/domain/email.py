@@ -13,6 +13,8 @@ from lib.errors import Conflict, Invalid
 MAX_LENGTH = 254
 MAX_LOCAL = 64
 MAX_LABEL = 63
+#: RFC 2047
+ENCODED_WORD = re.compile(r"=\?[^?]+\?[BbQq]\?[^?]*\?=")
 ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]")
 
 
@@ -77,7 +79,7 @@ class Email:
         if (
             len(local.encode()) > MAX_LOCAL
             # Mail programs read this as a coded form of some other text (RFC 2047), so as another address.
-            or "=?" in local
+            or ENCODED_WORD.search(local)
             or not all(_is_atom(piece) for piece in local.split("."))
             or len(labels) < 2
             or not all(_is_label(label) for label in labels)

@@ -57,7 +57,7 @@ class SubjectKeys:
             return {}
         try:
             plain = AESGCM(self._seal.decrypt(sealed_key)).decrypt(cipher[:NONCE], cipher[NONCE:], mark.bytes)
-        except (InvalidTag, InvalidToken):
+        except (InvalidTag, InvalidToken, ValueError):
             return {}
         values: dict[str, Any] = json.loads(plain)
         return values

@@ -80,7 +80,7 @@ class AccountRpc:
         """
         return signed_in_dump(claim_account(self.ports, token=token, password=password))
 
-    @rpc(allow=any_of(owner("user_id"), roles("admin", "support")), idempotent=True)
+    @rpc(allow=any_of(owner("user_id"), roles("admin")), idempotent=True)
     def get_account(self, user_id: str) -> dict[str, Any]:
         """Show an account.
 

@@ -23,7 +23,6 @@ ACCOUNT = {
     "status": text(enum=list(STATUSES)),
     "roles": {"type": "array", "items": text()},
 }
-DISABLED_REASON = maybe(description="What the administrator wrote who disabled it")
 #: who did it and from where, as far as that is known
 ORIGIN = {
     "session_id": maybe(format="uuid"),
@@ -61,7 +60,7 @@ COMPONENTS: dict[str, Schema] = {
             ),
         ]
     },
-    "Account": thing(list(ACCOUNT), **ACCOUNT, disabled_reason=DISABLED_REASON),
+    "Account": thing(**ACCOUNT),
     "Session": thing(
         id=ID,
         device=maybe(description="Read from the user agent: `Firefox on Linux`, or `unknown`"),
@@ -98,7 +97,7 @@ COMPONENTS: dict[str, Schema] = {
     "AdminAccount": thing(
         list(ACCOUNT),
         **ACCOUNT,
-        disabled_reason=DISABLED_REASON,
+        disabled_reason=maybe(description="What the administrator wrote who disabled it; nobody else is told"),
         last_login_at=maybe(format="date-time"),
     ),
     "AdminAccountPage": page_of("AdminAccount"),

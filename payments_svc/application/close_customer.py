@@ -18,7 +18,6 @@ def close_customer(ports: Ports, *, event_id: str, user_id: str) -> None:
         if not uow.first_time("close_customer", event_id):
             return
         customer = uow.customers.add_or_get(account)
-        if customer is not None:
-            customer.close()
-            uow.customers.bury(customer, account.created_at)
+        customer.close()
+        uow.customers.bury(customer, account.created_at)
         uow.commit()

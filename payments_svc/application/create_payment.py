@@ -33,7 +33,7 @@ def create_payment(
 
     A process that dies in between leaves a claim that the next request with the key completes.
 
-    A disabled customer pays nothing: the claim's transaction holds the customer, so once the account's event is applied
+    A disabled customer pays nothing: the claim's transaction locks the customer, so once the account's event is applied
     no claim passes. What was answered before is answered again. What was left half done is looked up and not charged
     any more: if the provider knows nothing of it, it stays ``unknown``, to be asked about.
     """
@@ -65,7 +65,7 @@ def create_payment(
             if payment_method is not None:
                 ports.provider.check_payment_method(checked_payment_method(payment_method))
             step = Step.BEGIN
-            customer = uow.customers.hold(Customer(customer_id, now))
+            customer = uow.customers.add_or_get(Customer(customer_id, now))
             customer.check_active()
             payment = _open(uow, claim, money, details)
         else:
@@ -74,7 +74,7 @@ def create_payment(
             if step is Step.REPLAY:
                 kept = claim.kept_answer(now, ports.rules.answer_ttl)
                 return payment_answer(kept or snapshot(payment), replayed=True)
-            customer = uow.customers.hold(Customer(customer_id, now))
+            customer = uow.customers.add_or_get(Customer(customer_id, now))
             if step is Step.BEGIN:
                 customer.check_active()
             claim.resume(now)

@@ -10,7 +10,7 @@ from payments_svc.domain.customer import Customer
 def follow_account(ports: Ports, *, event_id: str, user_id: str, sequence: int, disabled: bool) -> None:
     """Disable or enable the customer; one that is not there yet is made, so that the status waits for its payments.
 
-    Payments that are being opened at the time hold their customer, so whatever is opened after this sees the status.
+    Whoever opens a payment locks its customer first, so none that is opened after this misses the status.
 
     :param sequence: number of the event among those of the account
     """
@@ -19,7 +19,6 @@ def follow_account(ports: Ports, *, event_id: str, user_id: str, sequence: int, 
         if not uow.first_time("follow_account", event_id):
             return
         customer = uow.customers.add_or_get(account)
-        if customer is not None:
-            change = customer.disable if disabled else customer.enable
-            change(sequence=sequence)
+        change = customer.disable if disabled else customer.enable
+        change(sequence=sequence)
         uow.commit()

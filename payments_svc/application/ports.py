@@ -62,22 +62,16 @@ class Refunds(Protocol):
 
 
 class Customers(Protocol):
-    """Both ways to a customer wait for whoever is adding, changing or removing it."""
+    def add_or_get(self, customer: Customer) -> Customer:
+        """Add the customer unless it is there; return the one that is stored, locked until the transaction ends.
 
-    def add_or_get(self, customer: Customer) -> Customer | None:
-        """Add the customer unless it is there; return the one that is stored, locked for being changed.
-
-        None if the account was deleted and its customer with it. Change the returned one, never the argument.
-        """
-
-    def hold(self, customer: Customer) -> Customer:
-        """The same for looking: nobody changes it until the end of the transaction, but others may hold it as well.
-
-        Raises `AccountDisabled` if the account was deleted and its customer with it.
+        If the account was deleted and its customer removed, nothing is stored, and one is returned that is deleted.
+        A concurrent transaction with the same id waits here, and they have their turns in the order in which they
+        came. Change the returned customer, never the argument: the two may differ.
         """
 
     def bury(self, customer: Customer, now: datetime) -> None:
-        """Leave a tombstone of a customer that is locked; remove it if it has no payments."""
+        """Leave a tombstone of a customer that is locked; remove it unless it has payments."""
 
 
 class Claims(Protocol):

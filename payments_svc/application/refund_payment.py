@@ -69,7 +69,7 @@ def refund_payment(
             claim.resume(now, refund_id=asked.refund_id if step is Step.BEGIN else None)
         if step is Step.BEGIN:
             if not may_refund_for_others:
-                uow.customers.hold(Customer(requested_by, now)).check_active()
+                uow.customers.add_or_get(Customer(requested_by, now)).check_active()
             refund = payment.open_refund(
                 id=_refund_of(claim),
                 attempt_id=claim.attempt_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, make_transient_to_detached
 from lib.statements import insert_unless_there
 from lib.uow import SqlUnitOfWork, constraint_of
 from payments_svc.application.ports import Row
-from payments_svc.domain.customer import AccountDisabled, Customer
+from payments_svc.domain.customer import Customer, CustomerStatus
 from payments_svc.domain.idempotency import Claim
 from payments_svc.domain.payment import Payment, PaymentNotFound, PaymentStatus, ReferenceTaken
 from payments_svc.domain.refund import Refund, RefundNotFound
@@ -69,25 +69,20 @@ class SqlCustomers:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add_or_get(self, customer: Customer) -> Customer | None:
+    def add_or_get(self, customer: Customer) -> Customer:
         if self._add(customer):
             return customer
-        return self._session.get(Customer, customer.id, with_for_update=True)
-
-    def hold(self, customer: Customer) -> Customer:
-        if self._add(customer):
-            return customer
-        held = self._session.get(Customer, customer.id, with_for_update={"read": True})
-        if held is None:
-            raise AccountDisabled
-        return held
+        # Exclusive also for those who only look: shared locks that overlap without end would keep a writer waiting
+        # for ever. FOR NO KEY UPDATE, so that a refund by the staff, which is of a payment, need not wait.
+        stored = self._session.get(Customer, customer.id, with_for_update={"key_share": True})
+        return stored or replace(customer, status=CustomerStatus.DELETED)
 
     def bury(self, customer: Customer, now: datetime) -> None:
         self._session.execute(_BURY, {"id": customer.id, "deleted_at": now})
-        # The lock keeps new ones away: a payment has to hold its customer.
+        # The lock keeps new ones away: whoever opens a payment locks its customer first.
         paid = sa.select(payments.c.id).where(payments.c.customer_id == customer.id).limit(1)
         if self._session.execute(paid).first() is None:
-            self._session.delete(customer)
+            self._session.execute(sa.delete(customers).where(customers.c.id == customer.id))
 
     def _add(self, customer: Customer) -> bool:
         """Add the customer; False if there is one, or was one until its account was deleted.

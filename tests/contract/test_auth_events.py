@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from auth_svc.domain import account_events, mail, session
 from auth_svc.domain.account import Account
+from auth_svc.domain.account_events import LoginFailed
 from auth_svc.domain.email import Email
+from auth_svc.domain.mail import MailRequest
 from auth_svc.domain.session import Session
 from lib.ids import new_id
 from lib.outbox import envelope
@@ -55,25 +58,70 @@ def revoked():
     return session
 
 
-@pytest.mark.parametrize(
-    "event_type, happening",
-    [
-        ("user.registered", registered),
-        ("user.registered", invited),
-        ("user.logged_in", logged_in),
-        ("session.revoked", revoked),
-    ],
-)
-def test_auth_svc_publishes_the_agreed_shape(event_type, happening):
+def after(act, make=registered):
+    """Return an account that nothing but `act` has happened to."""
+
+    def happen():
+        account = make()
+        account.pull_events()
+        act(account)
+        return account
+
+    return happen
+
+
+def mailed():
+    request = MailRequest(id=new_id())
+    request.send("password_reset", new_id())
+    return request
+
+
+HAPPENINGS = [
+    ("user.registered", registered),
+    ("user.registered", invited),
+    ("user.logged_in", logged_in),
+    ("user.claimed", after(lambda account: account.claim(password_hash="hash", now=START), invited)),
+    ("user.email.verified", after(lambda account: account.verify_email())),
+    ("user.email.changed", after(lambda account: account.change_email(Email("anna@example.org")))),
+    ("user.password.changed", after(lambda account: account.set_password("hash", method="change", now=START))),
+    ("user.login.failed", after(lambda account: account.record(LoginFailed(str(account.id), "pwd", locked=False)))),
+    ("user.disabled", after(lambda account: account.disable("spam", START))),
+    (
+        "user.enabled",
+        after(lambda account: account.disable("spam", START) and account.pull_events() and account.enable("fine")),
+    ),
+    ("user.roles.changed", after(lambda account: account.set_roles(("finance",)))),
+    ("user.deleted", after(lambda account: account.delete())),
+    ("session.revoked", revoked),
+    ("session.revoked.all", after(lambda account: account.end_sessions(newest=START, reason="logout", now=START))),
+    ("mail.requested", after(lambda account: account.request_mail("claim"))),
+    ("mail.requested", mailed),
+]
+
+
+@pytest.mark.parametrize("name, happening", HAPPENINGS)
+def test_auth_svc_publishes_the_agreed_shape(name, happening):
     aggregate = happening()
     ((sequence, event),) = aggregate.pull_events()
     published = json.loads(json.dumps(envelope(str(aggregate.id), sequence, event, "request-1")))
-    agreed = sample(event_type)
+    agreed = sample(name)
     assert shape(published) == shape(agreed)
-    assert published["type"] == agreed["type"] == event_type
+    assert published["type"] == agreed["type"] == name.removesuffix(".all")
     assert published["schema_version"] == agreed["schema_version"]
     assert published["subject"] == str(aggregate.id)
     assert published["data"].keys() == agreed["data"].keys()
+
+
+def test_every_event_of_the_life_cycle_has_a_sample():
+    defined = {
+        each.type for module in (account_events, mail, session) for each in vars(module).values() if is_event(each)
+    }
+    assert defined == {name.removesuffix(".all") for name, _ in HAPPENINGS}
+    assert {path.name.removesuffix(".json") for path in SAMPLES} == {name for name, _ in HAPPENINGS}
+
+
+def is_event(each):
+    return isinstance(each, type) and isinstance(getattr(each, "type", None), str)
 
 
 def test_the_status_tells_an_invited_account_from_a_registered_one():
@@ -81,13 +129,13 @@ def test_the_status_tells_an_invited_account_from_a_registered_one():
     assert statuses == ["active", "invited"]
 
 
-SAMPLES = sorted({*HERE.glob("user.*.json"), *HERE.glob("session.*.json")})
+SAMPLES = sorted({*HERE.glob("user.*.json"), *HERE.glob("session.*.json"), *HERE.glob("mail.*.json")})
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
 def test_a_sample_is_a_whole_envelope_without_secrets(path):
     agreed = json.loads(path.read_text(encoding="utf-8"))
-    assert agreed["type"] == path.name.removesuffix(".json")
+    assert agreed["type"] == path.name.removesuffix(".json").removesuffix(".all")
     assert list(agreed) == [
         "id",
         "type",

@@ -20,7 +20,7 @@ from uuid import UUID
 from lib.aggregate import DomainEvent
 from lib.ids import new_id
 from payments_svc.application.ports import Ports, Row, Rules
-from payments_svc.domain.customer import AccountDisabled, Customer
+from payments_svc.domain.customer import Customer, CustomerStatus
 from payments_svc.domain.details import UnknownPaymentMethod, UnsupportedPaymentMethod
 from payments_svc.domain.idempotency import Claim
 from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, Outcome, Refused, Succeeded
@@ -121,21 +121,15 @@ class FakeCustomers:
     def __init__(self, state: FakeState) -> None:
         self._state = state
 
-    def add_or_get(self, customer: Customer) -> Customer | None:
+    def add_or_get(self, customer: Customer) -> Customer:
         if customer.id not in self._state.tombstones:
             self._state.customers.setdefault(customer.id, customer)
-        return self._state.customers.get(customer.id)
-
-    def hold(self, customer: Customer) -> Customer:
-        held = self.add_or_get(customer)
-        if held is None:
-            raise AccountDisabled
-        return held
+        return self._state.customers.get(customer.id) or replace(customer, status=CustomerStatus.DELETED)
 
     def bury(self, customer: Customer, now: datetime) -> None:
         self._state.tombstones.setdefault(customer.id, now)
         if not any(each.customer_id == customer.id for each in self._state.payments.values()):
-            del self._state.customers[customer.id]
+            self._state.customers.pop(customer.id, None)
 
 
 class FakeClaims:

@@ -108,7 +108,10 @@ def test_twenty_deliveries_of_one_event_have_one_effect(ports, ask, name):
 
 @pytest.mark.parametrize("name", ["disabled", "deleted"])
 def test_no_payment_is_claimed_after_the_news_are_applied(ports, ask, name):
-    """Twenty pay on until they are refused; whoever begins to pay after the news were applied is."""
+    """Twenty pay on until they are refused, as whoever begins to pay after the news were applied is.
+
+    Nor do they keep the news waiting: with shared locks on the customer (FOR SHARE) these never had their turn.
+    """
     user_id = str(new_id())
     pay(ports, user_id=user_id)
     news, applied = life(ports, user_id)[name], threading.Event()
@@ -199,7 +202,7 @@ def test_news_wait_for_a_payment_that_is_being_claimed(payments_sessions, ports,
     if known:
         events["registered"]()
     with ports.unit_of_work() as claiming:
-        claiming.customers.hold(Customer(UUID(user_id), ports.now())).check_active()
+        claiming.customers.add_or_get(Customer(UUID(user_id), ports.now())).check_active()
         with meanwhile(payments_sessions, events[name]) as results:
             assert results == []
             claiming.commit()
@@ -209,13 +212,14 @@ def test_news_wait_for_a_payment_that_is_being_claimed(payments_sessions, ports,
     assert refusal.value.code == "account_disabled"
 
 
-def test_payments_of_one_customer_do_not_wait_for_each_other(payments_sessions, ports, ask):
+def test_the_staff_refunds_while_a_customer_is_paying(ports, ask):
+    """The lock on a customer is for those who act in its name."""
     user_id = str(new_id())
-    pay(ports, user_id=user_id)
+    payment_id = pay(ports, user_id=user_id).body["id"]
     with ports.unit_of_work() as claiming:
-        claiming.customers.hold(Customer(UUID(user_id), ports.now()))
-        assert not pay(ports, user_id=user_id, idempotency_key="key-2").replayed
-    assert ask("select count(*) from payments") == [(2,)]
+        claiming.customers.add_or_get(Customer(UUID(user_id), ports.now()))
+        refund(ports, payment_id, user_id=str(new_id()), may_refund_for_others=True)
+    assert ask("select amount_refunded from payments") == [(1000,)]
 
 
 def test_a_disabled_customer_gets_old_answers_and_the_staff_refunds(ports, ask):

@@ -57,6 +57,7 @@ def test_addresses_that_people_have_are_accepted(address):
         "ann@[127.0.0.1]",
         "ann@" + "d" * 64 + ".com",
         "an n@example.com",
+        "=?utf-8?q?ann?=@example.com",
         "a@nn@example.com",
         ".ann@example.com",
         "ann.@example.com",

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from flask import Flask
 from jsonschema import Draft202012Validator
+from marshmallow import Schema
 
+from auth_svc.presentation import audit_schemas, schemas
 from gateway.openapi import operation
 from gateway.problems import CODES
 from gateway.settings import SERVICES
@@ -260,6 +262,22 @@ def test_every_example_fits_its_schema(document: dict[str, Any]) -> None:
                 _validator(document, parameter["schema"]).validate(example)
                 checked += 1
     assert checked > 500
+
+
+@pytest.mark.parametrize(
+    ("component", "schema"),
+    [
+        ("User", schemas.UserSchema),
+        ("Account", schemas.AccountSchema),
+        ("Tokens", schemas.TokensSchema),
+        ("Session", audit_schemas.SessionSchema),
+        ("SecurityEvent", audit_schemas.SecurityEventSchema),
+        ("AuditEvent", audit_schemas.AuditEventSchema),
+        ("AdminAccount", audit_schemas.AccountRowSchema),
+    ],
+)
+def test_the_document_and_the_service_name_the_same_members(component: str, schema: type[Schema]) -> None:
+    assert set(COMPONENTS[component]["properties"]) == set(schema().fields)
 
 
 def test_a_problem_stands_under_its_own_status(document: dict[str, Any]) -> None:

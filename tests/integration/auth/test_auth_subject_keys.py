@@ -1,0 +1,167 @@
+"""Keys of single people on PostgreSQL: made once, erased for good, sealed anew, and never in the way of a sign-in."""
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+
+from auth_svc.infrastructure import secret_key
+from auth_svc.infrastructure import subject_keys as subject_keys_module
+from auth_svc.infrastructure.subject_keys import SubjectKeys
+from auth_svc.presentation.cli import commands
+from lib.ids import new_id
+from tests.integration.auth.conftest import DEFAULTS
+
+VALUES = {"ip": "192.0.2.7", "reason": "ä"}
+
+
+def keys_with(secret="old-secret-key"):
+    return SubjectKeys(secret_key.seal_with(secret, secret_key.SUBJECT_KEYS))
+
+
+@pytest.fixture
+def keys():
+    return keys_with()
+
+
+@pytest.fixture
+def ann():
+    return new_id()
+
+
+@pytest.fixture
+def sealed(auth_sessions):
+    """Read a sealed key as it stands in the table."""
+
+    def read(subject):
+        with auth_sessions() as session:
+            found = session.scalar(
+                sa.text("select sealed_key from subject_keys where subject_id = :subject"), {"subject": subject}
+            )
+        return None if found is None else bytes(found)
+
+    return read
+
+
+def encrypt(sessions, keys, subject, mark, *, commit=True):
+    with sessions() as session:
+        cipher = keys.encrypt(session, subject, mark, VALUES)
+        if commit:
+            session.commit()
+    return cipher
+
+
+def test_what_is_encrypted_is_read_again_with_the_key_in_the_table(auth_sessions, keys, ann, sealed, count):
+    first, second = new_id(), new_id()
+    ciphers = [encrypt(auth_sessions, keys, ann, mark) for mark in (first, second)]
+    assert [keys.decrypt(sealed(ann), mark, each) for mark, each in zip((first, second), ciphers, strict=True)] == [
+        VALUES,
+        VALUES,
+    ]
+    assert keys_with().decrypt(sealed(ann), first, ciphers[0]) == VALUES
+    assert count("subject_keys") == 1
+
+
+def test_each_person_has_another_key_and_each_text_another_cipher(auth_sessions, keys, ann, sealed):
+    mark, bob = new_id(), new_id()
+    ciphers = [encrypt(auth_sessions, keys, subject, mark) for subject in (ann, ann, bob)]
+    assert len({*ciphers}) == 3
+    assert keys.decrypt(sealed(bob), mark, ciphers[0]) == {}
+
+
+@pytest.mark.parametrize("damage", [lambda cipher: cipher[:-1], lambda cipher: b"", lambda cipher: cipher[:12]])
+def test_damaged_data_is_no_data(auth_sessions, keys, ann, sealed, damage):
+    mark = new_id()
+    cipher = encrypt(auth_sessions, keys, ann, mark)
+    assert keys.decrypt(sealed(ann), mark, damage(cipher)) == {}
+    assert keys.decrypt(sealed(ann), new_id(), cipher) == {}
+    assert keys.decrypt(b"no key at all", mark, cipher) == {}
+    assert keys.decrypt(None, mark, cipher) == {}
+    assert keys.decrypt(sealed(ann), mark, None) == {}
+
+
+def test_a_key_that_was_rolled_back_is_not_remembered(auth_sessions, keys, ann, sealed):
+    with auth_sessions() as session:
+        # The second use in one transaction finds the key of the first.
+        for _ in range(2):
+            keys.encrypt(session, ann, new_id(), VALUES)
+    assert sealed(ann) is None
+    mark = new_id()
+    cipher = encrypt(auth_sessions, keys, ann, mark)
+    assert keys.decrypt(sealed(ann), mark, cipher) == VALUES
+
+
+def test_many_first_uses_at_once_agree_on_one_key(auth_sessions, at_once, ann, sealed, count):
+    marks = [new_id() for _ in range(8)]
+    instances = [keys_with() for _ in range(4)]
+    ciphers = at_once(8, lambda index: encrypt(auth_sessions, instances[index % 4], ann, marks[index]))
+    assert count("subject_keys") == 1
+    read = keys_with()
+    assert [read.decrypt(sealed(ann), mark, cipher) for mark, cipher in zip(marks, ciphers, strict=True)] == [
+        VALUES
+    ] * 8
+
+
+def test_an_erased_key_takes_everything_with_it_and_a_new_one_brings_nothing_back(auth_sessions, keys, ann, sealed):
+    mark, other = new_id(), new_id()
+    old = encrypt(auth_sessions, keys, ann, mark)
+    with auth_sessions() as session:
+        keys.erase(session, ann)
+        session.commit()
+    assert sealed(ann) is None
+    assert keys.decrypt(sealed(ann), mark, old) == {}
+    new = encrypt(auth_sessions, keys, ann, other)
+    assert keys.decrypt(sealed(ann), mark, old) == {}
+    assert keys.decrypt(sealed(ann), other, new) == VALUES
+
+
+def test_only_so_many_keys_are_remembered(auth_sessions, keys, monkeypatch, count):
+    monkeypatch.setattr(subject_keys_module, "REMEMBERED", 3)
+    people = [new_id() for _ in range(5)]
+    for person in people * 2:
+        encrypt(auth_sessions, keys, person, new_id())
+    assert len(keys._known) == 3
+    assert count("subject_keys") == 5
+
+
+def test_a_key_of_the_server_is_withdrawn_after_everything_was_sealed_anew(auth_sessions, ann, sealed, monkeypatch):
+    monkeypatch.setattr(subject_keys_module, "RESEALED", 2)
+    old, both, new = keys_with(), keys_with("new-secret-key,old-secret-key"), keys_with("new-secret-key")
+    people = [ann, *(new_id() for _ in range(4))]
+    mark = new_id()
+    ciphers = [encrypt(auth_sessions, old, person, mark) for person in people]
+    before = [sealed(person) for person in people]
+    assert both.reseal(auth_sessions) == 5
+    assert all(sealed(person) != each for person, each in zip(people, before, strict=True))
+    for person, cipher in zip(people, ciphers, strict=True):
+        assert new.decrypt(sealed(person), mark, cipher) == VALUES
+        assert old.decrypt(sealed(person), mark, cipher) == {}
+
+
+def test_sealing_anew_leaves_alone_what_it_cannot_open(auth_sessions, ann, sealed, caplog):
+    encrypt(auth_sessions, keys_with("lost-secret-key"), ann, new_id())
+    before = sealed(ann)
+    assert keys_with().reseal(auth_sessions) == 0
+    assert sealed(ann) == before
+    assert "no key in SECRET_KEY opens" in caplog.text
+
+
+def test_a_key_that_nothing_opens_any_more_keeps_nobody_out(auth_sessions, at_once, ann, sealed, caplog):
+    marks = [new_id() for _ in range(4)]
+    lost = encrypt(auth_sessions, keys_with("lost-secret-key"), ann, marks[0])
+    ciphers = at_once(4, lambda index: encrypt(auth_sessions, keys_with(), ann, marks[index]))
+    read = keys_with()
+    assert [read.decrypt(sealed(ann), mark, cipher) for mark, cipher in zip(marks, ciphers, strict=True)] == [
+        VALUES
+    ] * 4
+    assert read.decrypt(sealed(ann), marks[0], lost) == {}
+    assert "it gets a new one" in caplog.text
+
+
+def test_operators_seal_keys_anew_by_command(auth_sessions, ann, sealed):
+    uri = auth_sessions.engine.url.render_as_string(hide_password=False)
+    config = {**DEFAULTS, "DB_URIS": {"auth_svc:Base": uri}, "SECRET_KEY": "new-secret-key,old-secret-key"}
+    mark = new_id()
+    cipher = encrypt(auth_sessions, keys_with(), ann, mark)
+    result = CliRunner().invoke(commands, ["reseal-subject-keys"], obj=config)
+    assert (result.exit_code, result.output) == (0, '{"resealed": 1}\n')
+    assert keys_with("new-secret-key").decrypt(sealed(ann), mark, cipher) == VALUES
