@@ -9,14 +9,12 @@ the last connect nobody can tell good tokens from revoked ones: the answer is 50
 
 from __future__ import annotations
 
-import json
 import secrets
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -25,6 +23,7 @@ import amqp
 from amqp.exceptions import ChannelError
 from prometheus_client import Counter, Gauge
 
+from gateway.revocation_messages import SESSION_REVOKED, USER_DISABLED, read_event, read_page
 from lib import logs
 from lib.errors import Unavailable
 from lib.ids import milliseconds_of
@@ -36,18 +35,13 @@ log = logs.get("gateway.revocations")
 Snapshot = Mapping[str, Any]
 
 ISSUER = "auth_svc"
-SESSION_REVOKED, USER_DISABLED = "session.revoked", "user.disabled"
 #: seconds that an entry is kept longer than any token lives
 SPARE = 60.0
 REFRESH_EVERY = 300.0
 RETRY_EVERY = 0.25
 SUBSCRIBE_EVERY = 1.0
-LONGEST_EVENT = 64 * 1024
 #: entries that one tick of the connection forgets, so that it does not stop for many thousands at once
 FORGET_AT_ONCE = 1000
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 HELD = Gauge("gateway_revocations_held", "Sessions and accounts whose tokens are refused", multiprocess_mode="livemax")
 SNAPSHOT_AT = Gauge(
@@ -133,7 +127,7 @@ class Revocations:
             cursor: str | None = None
             while True:
                 page = self._fetch(cursor)
-                self._add([_id(each) for each in page["sessions"]], _moments(page["accounts"]))
+                self._add(*read_page(page))
                 if page["next_cursor"] is None:
                     break
                 if page["next_cursor"] == cursor:
@@ -151,7 +145,7 @@ class Revocations:
                 # The connection that brought it is over: events may have been missed since.
                 return False
             first, self.ready = not self.ready, True
-        SNAPSHOT_AT.set_to_current_time()
+            SNAPSHOT_AT.set_to_current_time()
         if first:
             log.info("snapshot of what is revoked is here", entries=self.held)
         return True
@@ -215,8 +209,8 @@ class Revocations:
         with self._lock:
             self._connects += 1
             self.ready = self._subscribed = self._announced = False
+            SNAPSHOT_AT.set(0)
         self._channel = None
-        SNAPSHOT_AT.set(0)
 
     def _subscribe(self) -> None:
         """Declare the queue and consume; not the exchange, which is the issuer's alone."""
@@ -239,12 +233,12 @@ class Revocations:
 
     def _on_event(self, message: Any) -> None:
         try:
-            sessions, accounts = _read(message.body)
+            told = read_event(message.body)
         except Exception as exc:
             IGNORED.inc()
             log.warning("an event about revocations cannot be read", error=type(exc).__name__)
         else:
-            self._add(sessions, accounts)
+            self._add(*told)
 
 
 class RevocationKeeper(threading.Thread):
@@ -278,40 +272,3 @@ def _made_at(session: str) -> int:
         return milliseconds_of(UUID(session))
     except ValueError:
         return 0
-
-
-def _read(body: str | bytes) -> tuple[list[str], dict[str, int]]:
-    """Return the session and the account that an event tells of; raises whatever is wrong with it."""
-    if len(body) > LONGEST_EVENT:
-        raise ValueError("too long")
-    envelope = json.loads(body)
-    data = envelope["data"]
-    if envelope["type"] == USER_DISABLED:
-        return [], {_id(data["id"]): _milliseconds(envelope["occurred_at"])}
-    if envelope["type"] != SESSION_REVOKED:
-        raise ValueError("another type")
-    if data.get("session_id") is not None:
-        return [_id(data["session_id"])], {}
-    return [], {_id(data["user_id"]): _milliseconds(data["not_before"])}
-
-
-def _moments(accounts: Mapping[str, Any]) -> dict[str, int]:
-    found = {}
-    for account, not_before in accounts.items():
-        if isinstance(not_before, bool) or not isinstance(not_before, int):
-            raise TypeError("no moment")
-        found[_id(account)] = not_before
-    return found
-
-
-def _id(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("no id")
-    return str(UUID(value))
-
-
-def _milliseconds(text: Any) -> int:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a moment without its zone")
-    return (moment - _EPOCH) // _MILLISECOND

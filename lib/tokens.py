@@ -64,6 +64,7 @@ class KeySet:
         self._document: Jwks | None = None
         self._fetched_at = -float("inf")
         self._tried_at = -float("inf")
+        self._failed = False
         self._lock = threading.Lock()
 
     @property
@@ -95,6 +96,7 @@ class KeySet:
                 document = self._fetch()
                 sources = _usable(document)
             except Exception:
+                self._failed = True
                 if not never:
                     # Trust the copy for another round rather than lock everybody out while the issuer is away.
                     self._fetched_at = time.monotonic() - self._max_age + self._cool_down
@@ -107,6 +109,7 @@ class KeySet:
                     for key_id, source in sources.items()
                 }
                 self._sources, self._document, self._fetched_at = sources, document, time.monotonic()
+                self._failed = False
             finally:
                 # Counted from the end: who has waited for this try does not start another.
                 self._tried_at = time.monotonic()
@@ -120,6 +123,8 @@ class KeySet:
         if key is None:
             self.refresh()
             key = self._keys.get(key_id)
+            if key is None and self._failed:
+                raise KeysUnavailable("the keys to check this token with are not here yet", retry_after=1)
         return key
 
 

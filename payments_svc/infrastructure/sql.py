@@ -81,8 +81,8 @@ class SqlCustomers:
         self._session.execute(_BURY, {"id": customer.id, "deleted_at": now})
         # The lock keeps new ones away: whoever opens a payment locks its customer first.
         paid = sa.select(payments.c.id).where(payments.c.customer_id == customer.id).limit(1)
-        if self._session.execute(paid).first() is None:
-            self._session.execute(sa.delete(customers).where(customers.c.id == customer.id))
+        if customer in self._session and self._session.execute(paid).first() is None:
+            self._session.delete(customer)
 
     def _add(self, customer: Customer) -> bool:
         """Add the customer; False if there is one, or was one until its account was deleted.

@@ -271,9 +271,6 @@ def bearer(issuer: Issuer) -> dict[str, str]:
     return {"Authorization": f"Bearer {issuer.token()}"}
 
 
-# --- revocations ---
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -300,8 +297,4 @@ def tell(revocations: Revocations, connection: Connection) -> Any:
     """Connect with a snapshot, and return what delivers an event."""
     revocations.link_up(connection)
     assert revocations.load()
-
-    def deliver(body: Any) -> None:
-        connection.deliver(message(body))
-
-    return deliver
+    return lambda body: connection.deliver(message(body))

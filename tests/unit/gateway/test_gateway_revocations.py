@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,14 +16,12 @@ from lib.ids import milliseconds_of, new_id, new_id_after, rfc3339, utc_now
 from tests.architecture.test_broker_permissions import Broker
 from tests.unit.gateway.revoking import (
     GOOD,
-    KEEP,
     OTHER_SESSION,
     OTHER_USER,
     SESSION_ID,
     USER_ID,
     Source,
     event,
-    page,
     refused,
 )
 from tests.unit.lib.fakes import Channel, Clock, Connection, message
@@ -199,135 +194,3 @@ def test_junk_is_ignored_and_the_next_event_is_not(
     assert module.IGNORED._value.get() == ignored + 1  # type: ignore[attr-defined]
     tell(GOOD)
     assert refused(revocations)
-
-
-# --- forgetting ---
-
-
-def test_entries_are_kept_until_no_token_can_be_left(
-    revocations: Revocations, connection: Connection, clock: Clock, tell: Any
-) -> None:
-    tell(GOOD)
-    tell(event(user_id=OTHER_USER, not_before=rfc3339(utc_now()), reason="x"))
-    clock.advance(KEEP - 1)
-    revocations.link_tick(connection)  # type: ignore[arg-type]
-    assert refused(revocations)
-    assert refused(revocations, OTHER_USER, OTHER_SESSION)
-    clock.advance(1)
-    revocations.link_tick(connection)  # type: ignore[arg-type]
-    assert revocations.held == 0
-    assert not refused(revocations)
-    assert not refused(revocations, OTHER_USER, OTHER_SESSION)
-
-
-def test_a_later_moment_is_kept_for_its_own_time(
-    revocations: Revocations, connection: Connection, clock: Clock, tell: Any
-) -> None:
-    tell(event(user_id=OTHER_USER, not_before=rfc3339(utc_now() - timedelta(hours=1)), reason="x"))
-    clock.advance(KEEP / 2)
-    tell(event(user_id=OTHER_USER, not_before=rfc3339(utc_now()), reason="x"))
-    clock.advance(KEEP / 2)
-    revocations.link_tick(connection)  # type: ignore[arg-type]
-    assert refused(revocations, OTHER_USER, OTHER_SESSION)
-    clock.advance(KEEP / 2)
-    revocations.link_tick(connection)  # type: ignore[arg-type]
-    assert revocations.held == 0
-
-
-def test_two_moments_heard_of_at_once_are_forgotten_at_once(
-    revocations: Revocations, connection: Connection, clock: Clock, tell: Any
-) -> None:
-    for age in (2, 1):
-        tell(event(user_id=OTHER_USER, not_before=rfc3339(utc_now() - timedelta(hours=age)), reason="x"))
-    clock.advance(KEEP)
-    revocations.link_tick(connection)  # type: ignore[arg-type]
-    assert revocations.held == 0
-
-
-def test_hearing_of_it_again_does_not_keep_it_for_ever(
-    revocations: Revocations, source: Source, connection: Connection, clock: Clock, tell: Any
-) -> None:
-    tell(GOOD)
-    source.pages = [page((SESSION_ID,))]
-    for _ in range(3):
-        clock.advance(KEEP / 4)
-        assert revocations.load()
-        tell(GOOD)
-    assert len(revocations._order) == 1
-    clock.advance(KEEP / 4)
-    revocations.link_tick(connection)  # type: ignore[arg-type]
-    assert revocations.held == 0
-
-
-def test_memory_is_bounded_by_what_is_revoked_within_that_time(
-    revocations: Revocations, connection: Connection, clock: Clock, tell: Any
-) -> None:
-    for _ in range(2000):
-        clock.advance(KEEP / 100)
-        tell(event(session_id=str(new_id()), user_id=USER_ID, reason="x"))
-        tell(event(user_id=str(new_id()), not_before=rfc3339(utc_now()), reason="x"))
-    assert revocations.held <= 2 * 101
-    assert len(revocations._order) <= 2 * 101
-
-
-def test_many_are_forgotten_bit_by_bit(
-    revocations: Revocations, source: Source, connection: Connection, clock: Clock
-) -> None:
-    """The connection's only reader has other things to do, too."""
-    source.pages = [page(tuple(str(new_id()) for _ in range(2500)))]
-    revocations.link_up(connection)
-    assert revocations.load()
-    clock.advance(KEEP)
-    left = []
-    for _ in range(3):
-        revocations.link_tick(connection)  # type: ignore[arg-type]
-        left.append(revocations.held)
-    assert left == [1500, 500, 0]
-
-
-def test_the_wall_clock_revives_nothing(
-    connection: Connection, source: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It jumps ahead, so that the token seems over, and back, so that it is good again: the entry is there."""
-    clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
-    revocations = Revocations(source, keep=KEEP, clock=clock.monotonic)
-    revocations.link_up(connection)
-    assert revocations.load()
-    connection.deliver(message(GOOD))
-    for jump in (3600, -7200):
-        clock.wall += jump
-        revocations.link_tick(connection)  # type: ignore[arg-type]
-        assert refused(revocations)
-
-
-@pytest.fixture
-def eager() -> Iterator[None]:
-    """Have threads take turns all the time."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
-
-
-def test_readers_see_an_account_all_the_time_while_it_is_updated(
-    revocations: Revocations, tell: Any, eager: None
-) -> None:
-    start = utc_now()
-    tell(event(user_id=USER_ID, not_before=rfc3339(start), reason="x"))
-    over, missed = threading.Event(), []
-
-    def look() -> None:
-        while not over.is_set():
-            if not refused(revocations):
-                missed.append(1)
-
-    readers = [threading.Thread(target=look) for _ in range(3)]
-    for reader in readers:
-        reader.start()
-    for number in range(1000):
-        tell(event(user_id=USER_ID, not_before=rfc3339(start + timedelta(milliseconds=number)), reason="x"))
-    over.set()
-    for reader in readers:
-        reader.join(10)
-    assert not missed

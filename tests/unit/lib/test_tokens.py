@@ -90,6 +90,21 @@ def test_the_last_known_keys_serve_on_while_the_issuer_is_away(issuer, clock, fa
     assert keys.find("k1") is None
 
 
+def test_an_unknown_key_while_the_issuer_cannot_be_asked_is_no_reason_to_refuse(issuer, clock):
+    """The key may be new: whoever holds the token is told to come back, and not that the token is bad."""
+    keys = KeySet(issuer)
+    assert keys.find("k1") is not None
+    clock.advance(6)
+    issuer.failure = ConnectionError("away")
+    for _ in range(2):
+        with pytest.raises(KeysUnavailable):
+            keys.find("k2")
+    assert keys.find("k1") is not None
+    clock.advance(6)
+    issuer.failure = None
+    assert keys.find("k2") is None
+
+
 def test_an_issuer_that_is_away_is_not_asked_by_every_call(issuer, clock):
     keys = KeySet(issuer, cool_down=5, max_age=300)
     assert keys.find("k1") is not None
@@ -120,7 +135,7 @@ def test_without_any_keys_ever_the_answer_is_unavailable_and_soon_tried_again(is
 def test_a_document_that_cannot_be_read_counts_as_away(issuer, clock, document):
     keys = KeySet(issuer)
     assert keys.find("k1") is not None
-    issuer.document = document
+    issuer.failure = None
     clock.advance(301)
     assert keys.find("k1") is not None
 

@@ -14,13 +14,32 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lib import tokens
 from lib.tokens import AccessTokenVerifier, InvalidToken
-from tests.unit.lib.issuer import AUDIENCE, HEADER, ISSUER, KEY, OTHER, Issuer, b64, claims, public, signed, token
+from tests.unit.lib.issuer import (
+    AUDIENCE,
+    HEADER,
+    ISSUER,
+    KEY,
+    OTHER,
+    Issuer,
+    b64,
+    claims,
+    der,
+    doubled,
+    other_bits_at_the_end,
+    padded,
+    public,
+    signed,
+    token,
+    token_of,
+    with_claims,
+    with_header,
+    with_parts,
+)
 
 #: the order of the curve's group: (r, N - s) proves what (r, s) proves
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -68,25 +87,6 @@ def unsigned(alg, signature=""):
 def rs256():
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return jwt.encode(claims(), key, algorithm="RS256", headers={"typ": "at+jwt", "kid": "k1"})
-
-
-def with_parts(change):
-    """Return a good token after `change` of its list of three parts."""
-    parts = token().split(".")
-    change(parts)
-    return ".".join(parts)
-
-
-def padded(parts):
-    raw = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-    # Blanks at the end of the claims, until there is padding.
-    parts[1] = base64.urlsafe_b64encode(raw + b" " * (1 if len(raw) % 3 == 0 else 0)).decode()
-
-
-def other_bits_at_the_end(parts):
-    """The last character of a text in base64 has bits that mean nothing."""
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    parts[2] = parts[2][:-1] + alphabet[alphabet.index(parts[2][-1]) ^ 1]
 
 
 MADE_UP = {
@@ -156,11 +156,6 @@ MADE_UP = {
 }
 
 
-def der(signature):
-    raw = base64.urlsafe_b64decode(signature + "==")
-    return encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
-
-
 @pytest.mark.parametrize("make", MADE_UP.values(), ids=MADE_UP.keys())
 def test_what_the_issuer_has_not_signed_is_refused(verifier, make):
     assert refused(verifier, make())
@@ -187,21 +182,6 @@ def test_a_mirrored_signature_proves_the_same_and_nothing_else(verifier):
 # --- under the issuer's own signature -------------------------------------------------------------------------------
 
 
-def with_header(**changes):
-    header = {name: value for name, value in {**HEADER, **changes}.items() if value is not ...}
-    return signed(json.dumps(header).encode(), json.dumps(claims()).encode())
-
-
-def with_claims(text):
-    return signed(json.dumps(HEADER).encode(), text if isinstance(text, bytes) else text.encode())
-
-
-def doubled(name, *values):
-    """Return good claims as text, with `name` once per value."""
-    rest = json.dumps(claims(**{name: ...}))[1:-1]
-    return "{" + ", ".join([*(f"{json.dumps(name)}: {json.dumps(value)}" for value in values), rest]) + "}"
-
-
 SIGNED = {
     "an ID token": lambda: with_header(typ="JWT"),
     "a logout token": lambda: with_header(typ="logout+jwt"),
@@ -213,6 +193,7 @@ SIGNED = {
     "crit of nothing": lambda: with_header(crit=[]),
     "crit of null": lambda: with_header(crit=None),
     "crit of b64": lambda: with_header(crit=["b64"], b64=False),
+    "crit of b64 that changes nothing": lambda: with_header(crit=["b64"], b64=True),
     "b64 false": lambda: with_header(b64=False),
     "two algorithms": lambda: signed(
         b'{"alg": "none", "alg": "ES256", "kid": "k1", "typ": "at+jwt"}', json.dumps(claims()).encode()
@@ -271,10 +252,6 @@ SIGNED = {
     "issued in a year": lambda: token_of(iat=NOW + 31_536_000, exp=NOW + 31_536_900),
     "more than 8 KiB": lambda: token_of(padding="x" * 9000),
 }  # fmt: skip
-
-
-def token_of(**changes):
-    return with_claims(json.dumps(claims(**changes)))
 
 
 @pytest.mark.parametrize("make", SIGNED.values(), ids=SIGNED.keys())
