@@ -34,7 +34,7 @@ def wrk(
     :param script: of `benchmarks.scripts`, to send a new body with each request
     :param lines: what the script reads from its file
     """
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--latency"]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--timeout", "10s", "--latency"]
     command += ["-H", f"Authorization: Bearer {token}"] if token else []
     with tempfile.TemporaryDirectory(prefix="wrk-") as folder:
         if script is not None:
