@@ -6,7 +6,7 @@ from uuid import UUID
 
 from auth_svc.application.open_session import SignedIn
 from auth_svc.application.ports import Ports
-from auth_svc.domain.session import RefreshInvalid, RefreshReused
+from auth_svc.domain.session import REUSED, RefreshInvalid, RefreshReused
 from lib.errors import Unauthenticated
 
 
@@ -33,10 +33,10 @@ def refresh_session(ports: Ports, *, refresh_token: str) -> SignedIn:
             access_token = sign(account, session, now)
             uow.commit()
             return SignedIn(account, access_token, successor)
-    raise _reused(ports, account.id, session_id, refresh_token)
+    raise _reused(ports, account.id, session_id)
 
 
-def _reused(ports: Ports, account_id: UUID, session_id: UUID, refresh_token: str) -> Unauthenticated:
+def _reused(ports: Ports, account_id: UUID, session_id: UUID) -> Unauthenticated:
     """End the session, tell its owner, and return the refusal.
 
     Once more from the start, because accounts are locked before sessions.
@@ -44,17 +44,13 @@ def _reused(ports: Ports, account_id: UUID, session_id: UUID, refresh_token: str
     with ports.unit_of_work() as uow:
         account = uow.accounts.get(account_id)
         session = uow.sessions.find(session_id)
-        if session is None:
+        if session is None or session.revoked_reason not in (None, REUSED):
+            # It ended otherwise meanwhile.
             return RefreshInvalid()
-        ended_before = session.revoked_at is not None
-        try:
-            session.rotate(refresh_token, ports.refresh_tokens, now=ports.now(), policy=ports.refresh_policy)
-        except RefreshReused as refusal:
-            if not ended_before:
-                # The refusal is a change, too: the session is dead from now on.
-                account.request_mail("session_ended", session_id)
-                uow.audit.add("session.refresh_reused", account_id=account_id, outcome="failure", session_id=session_id)
-                uow.commit()
-            return refusal
-    # It ended otherwise meanwhile.
-    return RefreshInvalid()
+        if session.revoked_at is None:
+            # The refusal is a change, too: the session is dead from now on.
+            session.revoke(REUSED, ports.now())
+            account.request_mail("session_ended", session_id)
+            uow.audit.add("session.refresh_reused", account_id=account_id, outcome="failure", session_id=session_id)
+            uow.commit()
+    return RefreshReused()

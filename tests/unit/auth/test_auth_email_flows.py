@@ -15,6 +15,7 @@ from auth_svc.application.forgot_password import forgot_password
 from auth_svc.application.register_account import register_account
 from auth_svc.application.reserve_account import reserve_account
 from auth_svc.application.reset_password import reset_password
+from auth_svc.application.send_mail import send_mail
 from auth_svc.application.sign_in import sign_in
 from auth_svc.application.verify_email import request_email_verification, verify_email, verify_email_by_code
 from auth_svc.domain.account import AccountNotFound, InvalidCredentials, NotClaimable
@@ -25,6 +26,7 @@ from auth_svc.domain.password import WeakPassword, WrongPassword
 from lib.ids import new_id
 from tests.fakes.auth import RULES, AuthWorld
 from tests.fakes.auth_postman import deliver
+from tests.fakes.auth_store import FakeOneTimeTokens, FakeUnitOfWork
 
 ANN = {"email": "ann@example.com", "password": "SecurePass123!"}
 NEW = "anna@example.org"
@@ -58,9 +60,9 @@ def test_the_code_verifies_too(world, ann):
     code = world.mailer.last("verification").code
     assert verify_email_by_code(world.ports, user_id=ann, code=code) == "verified"
     assert verify_email_by_code(world.ports, user_id=ann, code=code) == "already_verified"
+    # Nobody else's.
+    bob = register_account(world.ports, email="bob@example.com", password="SecurePass123!", name="Bob")
     with pytest.raises(InvalidCode):
-        # Nobody else's.
-        bob = register_account(world.ports, email="bob@example.com", password="SecurePass123!", name="Bob")
         verify_email_by_code(world.ports, user_id=str(bob.account.id), code=code)
 
 
@@ -210,6 +212,15 @@ def test_the_address_changes_only_when_the_new_mailbox_confirms(world, ann):
     ]
 
 
+def test_a_link_for_a_change_that_was_confirmed_is_not_sent_again(world, ann):
+    ask(world, ann)
+    confirm_email_change(world.ports, token=world.mailer.last("email_change").token)
+    before = len(world.mailer.sent)
+    change = next(iter(world.store.email_changes))
+    send_mail(world.ports, event_id=str(new_id()), account_id=ann, kind="email_change", reference=str(change))
+    assert len(world.mailer.sent) == before
+
+
 def test_a_confirmation_works_once(world, ann):
     ask(world, ann)
     token = world.mailer.last("email_change").token
@@ -336,3 +347,29 @@ def test_a_closed_account_does_not_move(world, ann):
     world.only_account().disable("spam", world.clock())
     with pytest.raises(InvalidToken):
         confirm_email_change(world.ports, token=world.mailer.last("email_change").token)
+
+
+def test_a_link_whose_place_a_newer_one_takes_this_very_moment_is_refused(world, ann):
+    """Its row was found by the link's hash; when it is locked, another token stands there."""
+    token = world.mailer.last("verification").token
+
+    with pytest.raises(InvalidToken):
+        verify_email(replace(world.ports, unit_of_work=OvertakenUnitOfWork.of(world)), token=token)
+
+
+class OvertakenUnitOfWork(FakeUnitOfWork):
+    """A transaction in which every token has just been replaced when it is locked."""
+
+    @classmethod
+    def of(cls, world):
+        return lambda: cls(world.store)
+
+    def __enter__(self):
+        super().__enter__()
+        self.one_time_tokens = Overtaken(self._store.one_time_tokens, lambda token: (token.account_id, token.slot))
+        return self
+
+
+class Overtaken(FakeOneTimeTokens):
+    def find(self, account_id, slot):
+        return replace(super().find(account_id, slot), token_hash=b"newer")

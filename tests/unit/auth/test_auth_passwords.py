@@ -232,7 +232,6 @@ def test_a_weak_new_password_is_refused(world):
 
 
 def test_a_change_that_came_second_is_refused(world):
-    world.store.meanwhile.append(lambda: None)
     rival = replace(world.ports, hasher=Rival(world, lambda: change(world, new_password="ThirdPass789!")))
     world.clock.advance(seconds=1)
     with pytest.raises(WrongPassword):

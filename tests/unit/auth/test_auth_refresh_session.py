@@ -93,3 +93,50 @@ def test_a_session_without_its_account_gives_nothing(world, first):
     world.store.accounts.clear()
     with pytest.raises(RefreshInvalid):
         refresh_session(world.ports, refresh_token=first)
+
+
+def between(world, act):
+    """Have `act` happen between the look that finds the reuse and the one that ends the session."""
+    taken = []
+
+    def unit_of_work():
+        taken.append(None)
+        if len(taken) == 2:
+            act()
+        return world.ports.unit_of_work()
+
+    return replace(world.ports, unit_of_work=unit_of_work)
+
+
+@pytest.mark.parametrize("what", ["deleted", "signed out"])
+def test_a_session_that_ended_otherwise_while_its_reuse_was_found_is_not_told_of(world, what):
+    first = register_account(world.ports, email="ann@example.com", password="SecurePass123!", name="Ann").refresh_token
+    second = refresh_session(world.ports, refresh_token=first).refresh_token
+    refresh_session(world.ports, refresh_token=second)
+    session = world.only_session()
+
+    def act():
+        if what == "deleted":
+            world.store.sessions.clear()
+        else:
+            session.revoked_at, session.revoked_reason = world.clock(), "logout"
+
+    world.events.clear()
+    with pytest.raises(RefreshInvalid):
+        refresh_session(between(world, act), refresh_token=first)
+    assert world.events == []
+
+
+def test_of_two_who_find_one_reuse_one_tells_of_it(world):
+    first = register_account(world.ports, email="ann@example.com", password="SecurePass123!", name="Ann").refresh_token
+    second = refresh_session(world.ports, refresh_token=first).refresh_token
+    refresh_session(world.ports, refresh_token=second)
+
+    def rival():
+        with pytest.raises(RefreshReused):
+            refresh_session(world.ports, refresh_token=first)
+        world.events.clear()
+
+    with pytest.raises(RefreshReused):
+        refresh_session(between(world, rival), refresh_token=first)
+    assert world.events == []

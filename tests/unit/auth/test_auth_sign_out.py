@@ -4,9 +4,9 @@ import pytest
 
 from auth_svc.application.register_account import register_account
 from auth_svc.application.sign_in import sign_in
-from auth_svc.application.sign_out import InvalidScope, InvalidSessionId, sign_out
+from auth_svc.application.sign_out import InvalidScope, InvalidSessionId, end_session, sign_out
 from auth_svc.domain.account import AccountNotFound
-from auth_svc.domain.session import SessionRevoked
+from auth_svc.domain.session import SessionNotFound, SessionRevoked
 from lib.ids import moment_of, new_id
 from tests.fakes.auth import AuthWorld
 
@@ -89,3 +89,20 @@ def test_ids_that_are_none_are_refused(world, scope):
     with pytest.raises(AccountNotFound):
         sign_out(world.ports, user_id="ann", session_id=world.phone, scope=scope)
     assert ended(world) == set()
+
+
+def test_one_session_of_the_list_ends(world):
+    end_session(world.ports, user_id=world.ann, session_id=world.laptop)
+    assert ended(world) == {world.laptop}
+    assert [each.kind for each in world.store.audit][-1] == "session.ended"
+    told = list(world.events)
+    end_session(world.ports, user_id=world.ann, session_id=world.laptop)
+    assert world.events == told
+
+
+@pytest.mark.parametrize("session_id", ["x", str(new_id()), None])
+def test_a_session_that_is_not_the_accounts_own_is_not_found(world, session_id):
+    with pytest.raises(SessionNotFound) as refusal:
+        end_session(world.ports, user_id=world.ann, session_id=session_id or world.bobs)
+    assert (refusal.value.kind, refusal.value.code) == ("not_found", "session_not_found")
+    assert stored_as_ended(world) == set()
