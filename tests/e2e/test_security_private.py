@@ -15,13 +15,13 @@ from tests.support.stack import Stack
 OTHER = "AnotherPass456!"
 
 
-@pytest.fixture
-def private(stack: Stack) -> Iterator[Stack]:
-    stack.stop(["auth_svc", "users_svc"])
-    stack.start("auth_svc", "users_svc", PRIVATE_REGISTRATION="1")
-    yield stack
-    stack.stop(["auth_svc", "users_svc"])
-    stack.start("auth_svc", "users_svc")
+@pytest.fixture(scope="module")
+def private(running_stack: Stack) -> Iterator[Stack]:
+    running_stack.stop(["auth_svc"])
+    running_stack.start("auth_svc", PRIVATE_REGISTRATION="1")
+    yield running_stack
+    running_stack.stop(["auth_svc"])
+    running_stack.start("auth_svc")
 
 
 def register(stack: Stack, email: str, password: str = PASSWORD) -> requests.Response:

@@ -53,9 +53,8 @@ def workers(stack: Stack) -> list[int]:
 
 
 def metric(stack: Stack, name: str) -> float:
-    return next(
-        float(line.split()[1]) for line in get(stack, "/metrics").text.splitlines() if line.startswith(f"{name} ")
-    )
+    lines = get(stack, "/metrics").text.splitlines()
+    return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
 def test_each_worker_follows_what_is_revoked(gateway: Stack, broker: Broker, auth: StandIn) -> None:

@@ -1,0 +1,88 @@
+"""Every service's migrations go up, down and up again, keep the data, and make the tables that the code knows."""
+
+import pytest
+
+from lib.ids import new_id
+from tests.support.schema import Schema
+
+SERVICES = ("auth", "users", "payments")
+
+
+@pytest.fixture
+def schema(migrated, request):
+    """An empty database of the service that the test is about."""
+    schema = Schema(migrated, request.param)
+    schema.create()
+    yield schema
+    schema.drop()
+
+
+every_service = pytest.mark.parametrize("schema", SERVICES, indirect=True)
+
+
+@every_service
+def test_they_make_the_tables_that_the_code_knows(schema):
+    schema.up()
+    assert schema.tables() == set(schema.metadata.tables)
+    assert schema.drift() == []
+    schema.run("alter table inbox add column reason text")
+    assert [each[0] for each in schema.drift()] == ["remove_column"]
+
+
+@every_service
+def test_each_step_down_and_up_again_leaves_no_trace(schema):
+    schema.up()
+    for revision in ("0001", "base"):
+        schema.down(revision)
+        assert (schema.tables() == set()) == (revision == "base")
+        for _ in range(2):
+            schema.up()
+        assert schema.drift() == []
+
+
+@pytest.mark.parametrize("schema", ["auth"], indirect=True)
+def test_accounts_that_were_there_are_open_or_closed_as_they_were(schema):
+    schema.up("0001")
+    for status in ("active", "invited", "disabled"):
+        schema.run(
+            "insert into accounts (id, email, email_key, name, status, email_verified, roles, created_at)"
+            " values (:id, :email, :email, 'Ann', :status, false, '{}', now())",
+            id=new_id(),
+            email=f"{status}@example.com",
+            status=status,
+        )
+    schema.up()
+    moments = "select status, activated_at is not null, disabled_at is not null from accounts order by status"
+    assert schema.run(moments) == [("active", True, False), ("disabled", True, True), ("invited", False, False)]
+    schema.down("0001")
+    assert len(schema.run("select id from accounts")) == 3
+
+
+@pytest.mark.parametrize("schema", ["users"], indirect=True)
+def test_profiles_that_were_there_are_known_accounts_afterwards(schema):
+    schema.up("0001")
+    user_id = new_id()
+    schema.run(
+        "insert into profiles (id, email, display_name, source_sequence, created_at, updated_at)"
+        " values (:id, 'ann@example.com', 'Ann', 7, now(), now())",
+        id=user_id,
+    )
+    states = "select id, email, name, disabled, email_sequence, name_sequence, status_sequence from account_states"
+    for _ in range(2):
+        schema.up()
+        assert schema.run(states) == [(user_id, "ann@example.com", "Ann", False, 7, 7, 0)]
+        assert schema.run("select email, display_name, disabled from profiles") == [("ann@example.com", "Ann", False)]
+        schema.down("0001")
+        assert schema.run("select source_sequence from profiles") == [(7,)]
+
+
+@pytest.mark.parametrize("schema", ["payments"], indirect=True)
+def test_customers_that_were_there_are_active_afterwards(schema):
+    schema.up("0001")
+    customer_id = new_id()
+    schema.run("insert into customers (id, created_at) values (:id, now())", id=customer_id)
+    for _ in range(2):
+        schema.up()
+        assert schema.run("select id, status, status_sequence from customers") == [(customer_id, "active", 0)]
+        schema.down("0001")
+        assert schema.run("select id from customers") == [(customer_id,)]
