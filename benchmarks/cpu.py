@@ -1,6 +1,7 @@
 """Where the CPU of one request goes: ``python -m benchmarks.cpu`` measures ours alone, in a few seconds.
 
-``python -m benchmarks.cpu create login`` measures other disciplines; ``make bench`` prints the same beside the peers. What a program does beside requests (heartbeats, polling) is in its figure. Unlike the rate, the CPU
+``python -m benchmarks.cpu create login`` measures other disciplines; ``make bench`` prints the same beside the peers.
+What a program does beside requests (heartbeats, polling) is in its figure. Unlike the rate, the CPU
 time of a request changes little when something else keeps the machine busy, so that two runs can be compared.
 """
 

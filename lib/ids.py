@@ -17,7 +17,7 @@ def new_id() -> UUID:
 
 
 def new_id_after(moment: datetime | None) -> UUID:
-    """Return a UUIDv7 whose time is later than `moment` (to the millisecond), even if this machine's clock is behind."""
+    """Return a UUIDv7 whose time is later than `moment`, even if this machine's clock is behind."""
     made = new_id()
     if moment is None or milliseconds_of(made) > _milliseconds(moment):
         return made

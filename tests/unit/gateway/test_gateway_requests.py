@@ -114,6 +114,18 @@ def test_the_language_reaches_the_services(client: FlaskClient, cluster: FakeClu
     assert cluster.calls[-1].context.locale == "de-CH"
 
 
+@pytest.mark.parametrize(
+    "sent, told",
+    [("curl/8.5.0", "curl/8.5.0"), ("a\tb\x01", "ab"), ("x" * 500, "x" * 256), ("\x01", None), ("", None)],
+)
+def test_where_a_request_comes_from_reaches_the_services(
+    client: FlaskClient, cluster: FakeCluster, sent: str, told: str | None
+) -> None:
+    # As the server hands it over: a test client would refuse to send some of it.
+    client.get(USER, environ_overrides={"HTTP_USER_AGENT": sent, "REMOTE_ADDR": "192.0.2.7"})
+    assert (cluster.calls[-1].context.client_ip, cluster.calls[-1].context.user_agent) == ("192.0.2.7", told)
+
+
 def test_a_thread_keeps_nothing_of_its_last_request(client: FlaskClient) -> None:
     client.get(USER)
     assert context.current_or_none() is None

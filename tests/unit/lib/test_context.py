@@ -32,9 +32,14 @@ def no_context():
 texts = st.text(min_size=1, max_size=50)
 
 
-@given(correlation_id=texts, traceparent=st.none() | texts, locale=st.none() | texts, token=st.none() | texts)
-def test_the_headers_of_a_context_describe_it_again(correlation_id, traceparent, locale, token):
-    sent = CallContext(correlation_id, access_token=token, traceparent=traceparent, locale=locale)
+@given(
+    correlation_id=texts,
+    others=st.fixed_dictionaries(
+        {name: st.none() | texts for name in ("access_token", "traceparent", "locale", "client_ip", "user_agent")}
+    ),
+)
+def test_the_headers_of_a_context_describe_it_again(correlation_id, others):
+    sent = CallContext(correlation_id, **others)
     headers = sent.headers()
     assert None not in headers.values()
     assert call_context(headers, access_token=headers.get(context.ACCESS_TOKEN)) == sent
