@@ -86,16 +86,13 @@ CONFIG: dict[str, Rule] = {
     "ACCESS_TOKEN_TTL": integer(30, 86_400),
 }
 
-#: for a configuration file that does not name them
-DEFAULTS = {"LOGIN_FAILURES_PER_ADDRESS": "30/10minute", "LOGIN_FAILURES_GLOBAL": "300/minute"}
-
 
 def load_config(path: str | os.PathLike[str], environ: MutableMapping[str, str] | None = None) -> dict[str, Any]:
     """Return the checked configuration, without what is nobody's business here: the gateway has no database.
 
     :raises ConfigError: with one line for the operator
     """
-    config = DEFAULTS | configuration.load(path, environ) | {"DB_URIS": {}, "MIGRATION_DB_URIS": {}}
+    config = configuration.load(path, environ) | {"DB_URIS": {}, "MIGRATION_DB_URIS": {}}
     configuration.check(config, CONFIG)
     return config
 
