@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from auth_svc.application.check_password import check_password
 from auth_svc.application.ports import Ports
 from auth_svc.domain.account import Account, AccountNotFound
 from auth_svc.domain.password import WrongPassword, presented_password
@@ -27,7 +28,7 @@ def confirm_password(ports: Ports, *, account_id: UUID, current_password: str, p
         uow.commit()
     presented = presented_password(current_password)
     password_hash = account.password_hash if presented and not policy.locks(number) else None
-    matches = ports.hasher.verify(password_hash, presented or "")
+    matches = check_password(ports, password_hash=password_hash, password=presented, key=key)
     with ports.unit_of_work() as uow:
         if matches:
             uow.login_attempts.clear(key)

@@ -112,6 +112,9 @@ class LoginAttempts(Protocol):
     def count(self, key: bytes, now: datetime, window: timedelta) -> int:
         """Count one more attempt and return its number since the window began. Saved on commit."""
 
+    def take_back(self, key: bytes) -> None:
+        """Count one attempt less: it was not looked at."""
+
     def clear(self, key: bytes) -> None:
         """Begin to count anew."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from auth_svc.application.check_password import check_password
 from auth_svc.application.open_session import PASSWORD, SignedIn, open_session
 from auth_svc.application.ports import Ports
 from auth_svc.domain.account import Account, AccountNotFound, InvalidCredentials
@@ -38,7 +39,7 @@ def sign_in(ports: Ports, *, email: str, password: str, device_token: str | None
     locked = ports.rules.lockout.locks(attempt.number)
     password_hash = known.password_hash if known and presented and not locked else None
     # Always one verification, whatever is wrong, and always the same error after it.
-    matches = ports.hasher.verify(password_hash, presented or "")
+    matches = check_password(ports, password_hash=password_hash, password=presented, key=attempt.key)
     if not matches or known is None or presented is None or password_hash is None or not known.is_active:
         _note_failure(ports, attempt)
         raise InvalidCredentials

@@ -102,6 +102,12 @@ class SqlLoginAttempts:
     def count(self, key: bytes, now: datetime, window: timedelta) -> int:
         return int(self._session.execute(_COUNT_ATTEMPT, {"key": key, "now": now, "over": now - window}).scalar_one())
 
+    def take_back(self, key: bytes) -> None:
+        c = login_attempts.c
+        self._session.execute(
+            sa.update(login_attempts).where(c.key == key, c.attempts > 0).values(attempts=c.attempts - 1)
+        )
+
     def clear(self, key: bytes) -> None:
         self._session.execute(sa.delete(login_attempts).where(login_attempts.c.key == key))
 

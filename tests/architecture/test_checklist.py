@@ -29,6 +29,8 @@ KINDS = ("not yet: ", "by contract: ", "out of reach: ")
 LEAVING_OUT = {"skip", "skipif", "xfail", "importorskip", "SkipTest", "collect_ignore", "collect_ignore_glob"}
 TEST = re.compile(r"(tests/[\w/]+/test_\w+\.py)::(test_\w+)")
 ROW = re.compile(r"^\| ([\d, –]+) \|", re.MULTILINE)
+KNOB = re.compile(r"^\| `([A-Z_]+)` \| ([^|]+) \|", re.MULTILINE)
+SPOKEN = {"empty": "", "not set": "null"}
 
 Checklist = dict[str, dict[str, dict[str, Any]]]
 
@@ -56,6 +58,8 @@ def left_out(tree: ast.Module) -> Iterator[str]:
                 yield f"line {getattr(node, 'lineno', 0)}: {name}"
             case ast.Name(id="__test__"):
                 yield f"line {node.lineno}: __test__"
+            case ast.FunctionDef(name="pytest_ignore_collect" | "pytest_collection_modifyitems" as name):
+                yield f"line {node.lineno}: {name}"
 
 
 def objections(root: Path, named: str) -> Iterator[str]:
@@ -142,6 +146,13 @@ def test_the_document_tells_of_every_point() -> None:
     assert told == POINTS["auth"]
 
 
+def test_the_document_tells_the_defaults(settings: dict[str, str]) -> None:
+    """What an operator reads about a setting is what is in force."""
+    told = {name: SPOKEN.get(default, default.strip("`")) for name, default in KNOB.findall(text_of(DOCUMENT))}
+    assert len(told) > 20
+    assert told == {name: settings.get(name) for name in told}
+
+
 # --- each of these rules is seen to find something ------------------------------------------------------------------
 
 HERE = "tests/area/test_here.py"
@@ -197,6 +208,8 @@ def test_a_name_that_is_no_test_is_found(tree: Path, named: str, why: str) -> No
         "from pytest import skip",
         "from unittest import SkipTest",
         "__test__ = False",
+        "def pytest_ignore_collect(): ...",
+        "def pytest_collection_modifyitems(items):\n    items[:] = []",
     ],
 )
 @pytest.mark.parametrize("file", ["test_here.py", "conftest.py"])

@@ -214,6 +214,11 @@ class FakeLoginAttempts:
     def count(self, key: bytes, now: datetime, window: timedelta) -> int:
         return _counted(self.counts, key, now, window)
 
+    def take_back(self, key: bytes) -> None:
+        if key in self.counts:
+            started, attempts = self.counts[key]
+            self.counts[key] = (started, max(0, attempts - 1))
+
     def clear(self, key: bytes) -> None:
         self.counts.pop(key, None)
 

@@ -10,6 +10,7 @@ from auth_svc.application.sign_in import sign_in
 from auth_svc.domain.account import InvalidCredentials
 from auth_svc.domain.lockout import LockoutPolicy
 from auth_svc.domain.password import WrongPassword
+from lib.errors import Unavailable
 from tests.fakes.auth import RULES, START, AuthWorld
 
 ANN = {"email": "ann@example.com", "password": "SecurePass123!"}
@@ -94,6 +95,18 @@ def test_a_new_password_makes_strangers_of_all_devices(world):
     )
     fresh = sign_in(world.ports, email=ANN["email"], password="AnotherPass456!", device_token=world.ann.device_token)
     assert fresh.device_token != world.ann.device_token
+
+
+def test_an_attempt_that_nobody_looked_at_does_not_count(world):
+    class Busy(type(world.hasher)):
+        def verify(self, password_hash, password):
+            raise Unavailable("too much to do", retry_after=1)
+
+    busy = replace(world.ports, hasher=Busy(world.store))
+    for _ in range(MOST + 1):
+        with pytest.raises(Unavailable):
+            sign_in(busy, **ANN)
+    assert sign_in(world.ports, **ANN)
 
 
 def test_unknown_addresses_are_counted_and_not_audited(world):
