@@ -88,6 +88,7 @@ CODES: dict[str, str] = {
     "not_claimable": "the account is no invitation, or no longer",
     "unknown_role": "there is no such role",
     "own_account": "nobody disables their own account or takes the role `admin` from themselves",
+    "email_not_verified": "its owner has to verify the account's e-mail address first",
     "last_administrator": "there has to be an administrator",
     "invalid_reason": "a reason has 1 to 500 printable characters",
     "invalid_query": "nothing can be searched for with this text",

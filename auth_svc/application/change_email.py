@@ -7,6 +7,7 @@ from auth_svc.application.end_sessions import end_sessions
 from auth_svc.application.one_time_token import find_token
 from auth_svc.application.parse_id import parse_id
 from auth_svc.application.ports import Ports
+from auth_svc.application.repositories import UnitOfWork
 from auth_svc.domain.account import Account, AccountNotFound
 from auth_svc.domain.email import Email, EmailTaken
 from auth_svc.domain.email_change import EmailChange
@@ -48,7 +49,9 @@ def change_email(ports: Ports, *, user_id: str, new_email: str, current_password
         )
         uow.email_changes.add(change)
         account.request_mail("email_change", change.id)
-        account.request_mail("email_change_notice", change.id)
+        if account.email_verified:
+            # Nobody has shown to read the old address otherwise: a way back would be for a stranger.
+            account.request_mail("email_change_notice", change.id)
         uow.audit.add(
             "email.change_requested",
             account_id=account_id,
@@ -94,7 +97,7 @@ def revert_email_change(ports: Ports, *, token: str) -> Account:
     confirmed yet is just withdrawn.
 
     :raises InvalidToken: unknown, used, too old
-    :raises EmailTaken: somebody else has the old address by now
+    :raises EmailTaken: somebody else has the old address by now, and has shown to read its mail
     """
     with ports.unit_of_work() as uow:
         account, found = find_token(ports, uow, token, "email_revert")
@@ -103,9 +106,7 @@ def revert_email_change(ports: Ports, *, token: str) -> Account:
             raise InvalidToken
         now = ports.now()
         found.use(now, target=change.old_email.key)
-        other = uow.accounts.find_by_email(change.old_email)
-        if other is not None and other.id != account.id:
-            raise EmailTaken
+        _make_way(uow, change.old_email, account)
         for each in uow.email_changes.open_of(account.id):
             # What came later was done by whoever is put out now; its own way back must not work any more.
             if each.requested_at >= change.requested_at:
@@ -119,3 +120,22 @@ def revert_email_change(ports: Ports, *, token: str) -> Account:
         uow.audit.add("email.reverted", account_id=account.id, actor_id=account.id)
         uow.commit()
     return account
+
+
+def _make_way(uow: UnitOfWork, address: Email, account: Account) -> None:
+    """Free an address for who has just shown to read its mail.
+
+    An account there whose owner has never shown that is somebody's who wants to keep the way back shut; it goes.
+
+    :raises EmailTaken: its owner reads that mail, too
+    """
+    other = uow.accounts.find_by_email(address)
+    if other is None or other.id == account.id:
+        return
+    squatter = uow.accounts.get(other.id)
+    if squatter.email_verified:
+        raise EmailTaken
+    squatter.delete()
+    uow.accounts.remove(squatter)
+    uow.audit.add("account.deleted", account_id=squatter.id, details={"reason": "address_reverted"})
+    uow.audit.forget(squatter.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from auth_svc.application.choose_password import choose_password
 from auth_svc.application.confirm_password import confirm_password
+from auth_svc.application.end_sessions import withdraw_changes
 from auth_svc.application.parse_id import parse_id
 from auth_svc.application.ports import Ports
 from auth_svc.domain.account import AccountNotFound
@@ -37,7 +38,7 @@ def change_password(
         for session in uow.sessions.live_of(account_id, now):
             if session.id != asking:
                 session.revoke(PASSWORD_CHANGE, now)
-        uow.one_time_tokens.use_up(account_id, now, except_for=("verification", "email_revert"))
+        withdraw_changes(uow, account, now)
         account.request_mail("password_changed")
         uow.audit.add("password.changed", account_id=account_id)
         uow.commit()

@@ -10,6 +10,11 @@ from auth_svc.domain.account import Account, AccountNotFound
 from auth_svc.domain.password import WrongPassword, presented_password
 
 
+def confirming(account: Account) -> str:
+    """Return what wrong passwords of the signed-in owner are counted by: a count of its own."""
+    return f"confirm {account.email.key}"
+
+
 def confirm_password(ports: Ports, *, account_id: UUID, current_password: str, purpose: str) -> Account:
     """Return the account to read, if the password is its own; outside of transactions, for it takes its time.
 
@@ -23,7 +28,7 @@ def confirm_password(ports: Ports, *, account_id: UUID, current_password: str, p
         account = uow.accounts.find(account_id)
         if account is None or not account.is_active:
             raise AccountNotFound
-        key = ports.login_keys.of_address(f"confirm {account.email.key}")
+        key = ports.login_keys.of_address(confirming(account))
         number = uow.login_attempts.count(key, ports.now(), policy.window) if policy.attempts is not None else 1
         uow.commit()
     presented = presented_password(current_password)

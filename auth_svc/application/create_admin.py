@@ -10,7 +10,7 @@ from auth_svc.application.choose_password import choose_password
 from auth_svc.application.ports import Ports
 from auth_svc.domain.account import Account, proper_name
 from auth_svc.domain.email import Email, EmailTaken
-from auth_svc.domain.roles import ADMIN
+from auth_svc.domain.roles import ADMIN, must_be_proved
 from lib.errors import Conflict
 
 
@@ -47,6 +47,7 @@ def _promote(ports: Ports, account_id: UUID) -> Account:
         account = uow.accounts.get(account_id)
         if not account.is_active:
             raise AccountNotActive
+        must_be_proved(account)
         before = account.roles
         if account.set_roles(tuple(sorted({*before, ADMIN}))):
             uow.audit.add(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auth_svc.application.administration import lock_account, refusals_kept
-from auth_svc.application.end_sessions import end_sessions
+from auth_svc.application.end_sessions import end_sessions, withdraw_changes
 from auth_svc.application.parse_id import parse_id
 from auth_svc.application.ports import Ports
 from auth_svc.domain.account import Account, AccountNotFound
@@ -25,7 +25,7 @@ def disable_account(ports: Ports, *, account_id: str, reason: str) -> Account:
         now = ports.now()
         if account.disable(why, now):
             end_sessions(uow, account, reason=DISABLED, now=now)
-            uow.one_time_tokens.use_up(account.id, now)
+            withdraw_changes(uow, account, now, except_for=())
             uow.audit.add("account.disabled", account_id=account.id, personal={"reason": why})
             uow.commit()
     return account

@@ -5,6 +5,7 @@ from __future__ import annotations
 from auth_svc.application.choose_password import choose_password
 from auth_svc.application.open_session import PASSWORD, SignedIn, open_session
 from auth_svc.application.ports import Ports, SignAccessToken
+from auth_svc.application.tell_owner import tell_owner
 from auth_svc.domain.account import Account, proper_name
 from auth_svc.domain.email import Email, EmailTaken
 
@@ -21,7 +22,7 @@ def register_account(ports: Ports, *, email: str, password: str, name: str) -> S
         return _register(ports, address, person, password_hash, sign)
     except EmailTaken:
         # Before the answer, not after it: it takes as long as making an account does.
-        _tell_owner(ports, address)
+        tell_owner(ports, address)
         if ports.rules.private_registration:
             return None
         raise
@@ -44,17 +45,3 @@ def _register(ports: Ports, address: Email, person: str, password_hash: str, sig
         uow.audit.add("account.registered", account_id=account.id, actor_id=account.id, session_id=session.id)
         uow.commit()
     return SignedIn(account, access_token, refresh_token, ports.device_tokens.issue(account))
-
-
-def _tell_owner(ports: Ports, address: Email) -> None:
-    """Mail whoever has the address: an invited owner can claim the account, another one is told of the attempt."""
-    with ports.unit_of_work() as uow:
-        found = uow.accounts.find_by_email(address)
-        if found is None or (found.is_active and not ports.rules.private_registration):
-            return
-        account = uow.accounts.get(found.id)
-        if account.status == "invited":
-            account.request_mail("claim")
-        elif account.is_active:
-            account.request_mail("account_exists")
-        uow.commit()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from auth_svc.application.ports import Ports
+from auth_svc.application.tell_owner import tell_owner
 from auth_svc.domain.account import Account, RequestKeyReused, RequestKeyTaken, proper_name, proper_request_key
 from auth_svc.domain.email import Email, EmailTaken
 
@@ -16,9 +17,22 @@ class Reservation(NamedTuple):
     created: bool
 
 
-def reserve_account(ports: Ports, *, email: str, name: str, request_key: str) -> Reservation:
-    """Make an invited account; the same key again gives the same account, whatever happened in between."""
+def reserve_account(ports: Ports, *, email: str, name: str, request_key: str) -> Reservation | None:
+    """Make an invited account; the same key again gives the same account, whatever happened in between.
+
+    With private registration the answer is None, whether or not the address was taken: the mailbox gets to know.
+    """
     address, person, key = Email(email), proper_name(name), proper_request_key(request_key)
+    if not ports.rules.private_registration:
+        return _reserve_once(ports, address, person, key)
+    try:
+        _reserve_once(ports, address, person, key)
+    except EmailTaken:
+        tell_owner(ports, address)
+    return None
+
+
+def _reserve_once(ports: Ports, address: Email, person: str, key: str) -> Reservation:
     try:
         return _reserve(ports, address, person, key)
     except (EmailTaken, RequestKeyTaken):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from auth_svc.application.choose_password import choose_password
-from auth_svc.application.end_sessions import end_sessions
+from auth_svc.application.confirm_password import confirming
+from auth_svc.application.end_sessions import end_sessions, withdraw_changes
 from auth_svc.application.one_time_token import find_token
 from auth_svc.application.ports import Ports
 from auth_svc.domain.one_time_token import InvalidToken
@@ -33,8 +34,9 @@ def reset_password(ports: Ports, *, token: str, new_password: str) -> None:
         account.set_password(password_hash, method="reset", now=now)
         account.verify_email()
         end_sessions(uow, account, reason=PASSWORD_RESET, now=now)
-        uow.one_time_tokens.use_up(account.id, now, except_for=("email_revert",))
-        uow.login_attempts.clear(ports.login_keys.of_address(account.email.key))
+        withdraw_changes(uow, account, now)
+        for key in (account.email.key, confirming(account)):
+            uow.login_attempts.clear(ports.login_keys.of_address(key))
         account.request_mail("password_changed")
         uow.audit.add("password.reset", account_id=account.id, actor_id=account.id)
         uow.commit()

@@ -8,7 +8,7 @@ from auth_svc.application.parse_id import parse_id
 from auth_svc.application.ports import Ports
 from auth_svc.domain.account import Account, AccountNotFound
 from auth_svc.domain.reason import proper_reason
-from auth_svc.domain.roles import ADMIN, must_be_dispensable, proper_roles
+from auth_svc.domain.roles import ADMIN, must_be_dispensable, must_be_proved, proper_roles
 from auth_svc.domain.session import ROLES
 
 
@@ -19,6 +19,7 @@ def set_roles(ports: Ports, *, account_id: str, roles: list[str], reason: str) -
     after the next refresh.
 
     :raises UnknownRole: one of them is none
+    :raises EmailNotVerified: a role would be given to whoever has prepared the account
     :raises OwnAccount, LastAdministrator: there would be nobody left to give the role back
     """
     wanted, given, why = parse_id(account_id, AccountNotFound()), proper_roles(roles), proper_reason(reason)
@@ -29,6 +30,9 @@ def set_roles(ports: Ports, *, account_id: str, roles: list[str], reason: str) -
         if ADMIN in lost:
             with refusals_kept(uow, "roles.changed", account, why):
                 must_be_dispensable(account, administrators=administrators, actor_id=ports.origin().actor_id)
+        if set(given) - set(before):
+            with refusals_kept(uow, "roles.changed", account, why):
+                must_be_proved(account)
         if account.set_roles(given):
             if lost:
                 end_sessions(uow, account, reason=ROLES, now=ports.now())

@@ -11,6 +11,9 @@ from auth_svc.application.ports import Ports
 from auth_svc.domain.account import Account, AccountNotFound, InvalidCredentials
 from auth_svc.domain.email import Email, InvalidEmail
 from auth_svc.domain.password import presented_password
+from lib.errors import Limited, Unavailable
+
+RETRY_AFTER = 30
 
 
 @dataclass(frozen=True)
@@ -25,25 +28,37 @@ class Attempt:
     number: int
 
 
-def sign_in(ports: Ports, *, email: str, password: str, device_token: str | None = None) -> SignedIn:
+class TooManyFailures(Limited):
+    """For a while only known devices may try."""
+
+    code = "rate_limited"
+
+    def __init__(self) -> None:
+        super().__init__("too many failed sign-ins at the moment; try again soon", retry_after=RETRY_AFTER)
+
+
+def sign_in(
+    ports: Ports, *, email: str, password: str, device_token: str | None = None, known_device_only: bool = False
+) -> SignedIn:
     """Open a session for whoever knows the password.
 
     Every failure does the same work and gives the same error: it must not show who has an account, nor that it is
     locked.
 
     :param device_token: from an earlier sign-in on the same device; strangers' failures do not lock that out
+    :param known_device_only: refuse everybody else unseen: somebody is trying the passwords of many accounts
     """
-    attempt = _begin(ports, email, device_token)
+    attempt = _begin(ports, email, device_token, known_device_only=known_device_only)
     known = attempt.account
     presented = presented_password(password)
     locked = ports.rules.lockout.locks(attempt.number)
     password_hash = known.password_hash if known and presented and not locked else None
     # Always one verification, whatever is wrong, and always the same error after it.
     matches = check_password(ports, password_hash=password_hash, password=presented, key=attempt.key)
-    if not matches or known is None or presented is None or password_hash is None or not known.is_active:
+    if not matches or known is None or presented is None or password_hash is None or not _is_open(ports, known):
         _note_failure(ports, attempt)
         raise InvalidCredentials
-    upgraded = ports.hasher.hash(presented) if ports.hasher.is_outdated(password_hash) else None
+    upgraded = _upgraded(ports, password_hash, presented)
     sign = ports.tokens.signer()
     with ports.unit_of_work() as uow:
         try:
@@ -65,7 +80,26 @@ def sign_in(ports: Ports, *, email: str, password: str, device_token: str | None
     return SignedIn(account, access_token, refresh_token, kept)
 
 
-def _begin(ports: Ports, email: str, device_token: str | None) -> Attempt:
+def _is_open(ports: Ports, account: Account) -> bool:
+    """Tell whether the account's owner may sign in by password.
+
+    Where registering tells nobody whether an address is taken, signing in must not tell it either: whoever has just
+    registered an address could see by that whether it was free.
+    """
+    return account.is_active and (account.email_verified or not ports.rules.private_registration)
+
+
+def _upgraded(ports: Ports, password_hash: str, password: str) -> str | None:
+    """Return the same password's hash under today's parameters; None if there is no need, or no time for it now."""
+    if not ports.hasher.is_outdated(password_hash):
+        return None
+    try:
+        return ports.hasher.hash(password)
+    except Unavailable:
+        return None
+
+
+def _begin(ports: Ports, email: str, device_token: str | None, *, known_device_only: bool) -> Attempt:
     """Count the attempt before the password is looked at: guesses at the same moment are all guesses."""
     try:
         address = Email(email)
@@ -74,6 +108,8 @@ def _begin(ports: Ports, email: str, device_token: str | None) -> Attempt:
     with ports.unit_of_work() as uow:
         account = uow.accounts.find_by_email(address) if address else None
         device = ports.device_tokens.device_of(account, device_token) if account else None
+        if known_device_only and device is None:
+            raise TooManyFailures
         key = ports.login_keys.of_device(device) if device else _address_key(ports, address)
         policy = ports.rules.lockout
         if policy.attempts is None:

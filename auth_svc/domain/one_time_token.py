@@ -70,18 +70,22 @@ class OneTimeToken:
     tries: int = 0
     used_at: datetime | None = None
 
+    def is_good(self, now: datetime) -> bool:
+        """True if it was not used and is not too old."""
+        return self.used_at is None and now < self.expires_at
+
     def use(self, now: datetime, *, target: str) -> None:
         """Take the token; raise `InvalidToken` if it does not work.
 
         :param target: the key of the address that it has to prove by now
         """
-        if self.used_at is not None or now >= self.expires_at or self.target != target:
+        if not self.is_good(now) or self.target != target:
             raise InvalidToken
         self.used_at = now
 
     def use_code(self, code_hash: bytes, now: datetime, *, target: str) -> None:
         """Take the short code instead; a wrong one counts, so the change is to be saved although this raises."""
-        if self.code_hash is None or self.used_at is not None or now >= self.expires_at or self.target != target:
+        if self.code_hash is None or not self.is_good(now) or self.target != target:
             raise InvalidCode
         if self.tries >= MAX_TRIES:
             raise InvalidCode

@@ -36,6 +36,15 @@ class LastAdministrator(Conflict):
         super().__init__("this is the last active administrator")
 
 
+class EmailNotVerified(Conflict):
+    """Whoever set the account up may not be who it is for."""
+
+    code = "email_not_verified"
+
+    def __init__(self) -> None:
+        super().__init__("the account's e-mail address has to be verified first")
+
+
 def proper_roles(roles: object) -> tuple[str, ...]:
     """Return roles as an account has them: each once, sorted, without the one that is everybody's.
 
@@ -62,6 +71,12 @@ def _unknown(pointer: str) -> UnknownRole:
 def is_administrator(account: Account) -> bool:
     """True for who can act as one now."""
     return account.is_active and ADMIN in account.roles
+
+
+def must_be_proved(account: Account) -> None:
+    """Refuse to give a role to an account that a stranger may have prepared for somebody else's address."""
+    if not account.email_verified:
+        raise EmailNotVerified
 
 
 def must_be_dispensable(account: Account, *, administrators: Collection[Account], actor_id: UUID | None) -> None:

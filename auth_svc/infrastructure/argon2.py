@@ -12,6 +12,10 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 Offload = Callable[..., Any]
 
+#: Of a hash that is checked, whoever made it (KiB, passes, lanes): one that costs more is nobody's. A single row that
+#: came in from elsewhere must not take the memory and the time of all.
+COSTLIEST = (262_144, 10, 16)
+
 
 class Argon2Hasher:
     """OWASP's first choice: 19 MiB, two passes, one lane. argon2-cffi's own default costs several times as much.
@@ -34,11 +38,23 @@ class Argon2Hasher:
         return str(self._offload(self._argon2.hash, password))
 
     def verify(self, password_hash: str | None, password: str) -> bool:
-        checked = self._nobodys if password_hash is None else password_hash
+        checked = password_hash if password_hash is not None and _is_affordable(password_hash) else self._nobodys
         return bool(self._offload(_matches, self._argon2, checked, password))
 
     def is_outdated(self, password_hash: str) -> bool:
         return self._argon2.check_needs_rehash(password_hash)
+
+
+def _is_affordable(password_hash: str) -> bool:
+    try:
+        found = argon2.extract_parameters(password_hash)
+    except InvalidHashError:
+        # What cannot be read matches nothing, and takes as long as any other.
+        return False
+    return all(
+        cost <= most
+        for cost, most in zip((found.memory_cost, found.time_cost, found.parallelism), COSTLIEST, strict=True)
+    )
 
 
 def _matches(hasher: argon2.PasswordHasher, password_hash: str, password: str) -> bool:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 
 import requests
+import urllib3
 from prometheus_client import Counter
 
 from lib import metrics
@@ -19,6 +21,7 @@ log = logging.getLogger(__name__)
 TIMEOUT = 1.5
 PREFIX = 5
 LONGEST_ANSWER = 1024 * 1024
+PIECE = 64 * 1024
 
 CHECKS = Counter(
     "leveret_breached_password_checks_total",
@@ -46,7 +49,7 @@ class RangeApi:
         digest = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
         try:
             lines = self._ask(digest[:PREFIX])
-        except (requests.RequestException, UnicodeDecodeError, ValueError) as exc:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as exc:
             log.warning("the service for breached passwords does not answer: %s", type(exc).__name__)
             CHECKS.labels("unavailable").inc()
             return False
@@ -56,12 +59,17 @@ class RangeApi:
 
     def _ask(self, prefix: str) -> list[str]:
         headers = {"Add-Padding": "true", "User-Agent": "leveret"}
+        give_up, content = time.monotonic() + self._timeout, b""
         with requests.get(
             f"{self._url}/{prefix}", headers=headers, timeout=self._timeout, allow_redirects=False, stream=True
         ) as response:
             if response.status_code != requests.codes.ok:
                 raise requests.HTTPError(f"status {response.status_code}")
-            content = response.raw.read(LONGEST_ANSWER, decode_content=True)
+            # The time limit of requests is for each single wait: an answer that drips would go on for ever.
+            while len(content) < LONGEST_ANSWER and (piece := response.raw.read1(PIECE, decode_content=True)):
+                content += piece
+                if time.monotonic() > give_up:
+                    raise requests.Timeout("the answer takes too long")
         text: str = content.decode("ascii")
         return text.splitlines()
 

@@ -61,6 +61,8 @@ class SqlAccounts:
 
     def remove(self, account: Account) -> None:
         self._session.delete(account)
+        # At once: who takes over its address would be written before it is gone.
+        self._session.flush()
 
 
 class SqlSessions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,9 +15,11 @@ import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 from cryptography.fernet import InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from prometheus_client import Counter
 from sqlalchemy.orm import Session as SqlSession
 
 from auth_svc.infrastructure.tables import subject_keys
+from lib import metrics
 from lib.ids import utc_now
 from lib.statements import insert_unless_there
 
@@ -26,27 +29,46 @@ NONCE = 12
 KEY = 32
 REMEMBERED = 10_000
 RESEALED = 500
+#: seconds; a wrong SECRET_KEY would otherwise write a line for every request
+WARNED_EVERY = 60.0
+LEFT_OUT = Counter(
+    "audit_personal_data_left_out_total",
+    "Entries of the audit trail without their personal data, as no key in SECRET_KEY opens the person's",
+    registry=metrics.REGISTRY,
+)
 _MADE = "subject keys made in this transaction"
 
 
 class SubjectKeys:
     """Encrypts personal data, each person's with a key of their own.
 
+    A key that nothing here opens stays as it is: another instance, or tomorrow's SECRET_KEY, may well open it. Only
+    `erase` takes one away.
+
     :param seal: encrypts the keys themselves
+    :param clock: seconds that only grow
     """
 
-    def __init__(self, seal: MultiFernet) -> None:
+    def __init__(self, seal: MultiFernet, clock: Callable[[], float] = time.monotonic) -> None:
         self._seal = seal
+        self._clock = clock
+        self._warned_at: float | None = None
         self._known: OrderedDict[UUID, bytes] = OrderedDict()
 
-    def encrypt(self, session: SqlSession, subject: UUID, mark: UUID, values: Mapping[str, Any]) -> bytes:
+    def encrypt(self, session: SqlSession, subject: UUID, mark: UUID, values: Mapping[str, Any]) -> bytes | None:
         """Return `values` encrypted; a person without a key gets one, in this transaction.
 
         :param mark: what the result belongs to; it can be decrypted for nothing else
+        :returns: None if no key in SECRET_KEY opens the person's: what they do goes on, written down without `values`
         """
+        try:
+            key = self._key(session, subject)
+        except InvalidToken:
+            self._leave_out(subject)
+            return None
         plain = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
         nonce = secrets.token_bytes(NONCE)
-        return nonce + AESGCM(self._key(session, subject)).encrypt(nonce, plain, mark.bytes)
+        return nonce + AESGCM(key).encrypt(nonce, plain, mark.bytes)
 
     def decrypt(self, sealed_key: bytes | None, mark: UUID, cipher: bytes | None) -> dict[str, Any]:
         """Return the values; none if there were none, or if their key has been erased.
@@ -100,13 +122,7 @@ class SubjectKeys:
         sealed = session.scalar(_FIND, {"subject": subject})
         if sealed is None:
             return self._make(session, subject, made)
-        try:
-            key = self._seal.decrypt(sealed)
-        except InvalidToken:
-            # The server's key that had sealed it was withdrawn: as good as erased. Nobody is to be locked out by it.
-            log.warning("no key in SECRET_KEY opens the key of %s; it gets a new one", subject)
-            session.execute(sa.delete(subject_keys).where(subject_keys.c.subject_id == subject))
-            return self._make(session, subject, made)
+        key = self._seal.decrypt(sealed)
         self._known[subject] = key
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
@@ -115,11 +131,22 @@ class SubjectKeys:
     def _make(self, session: SqlSession, subject: UUID, made: dict[UUID, bytes]) -> bytes:
         sealed = self._seal.encrypt(secrets.token_bytes(KEY))
         session.execute(_ADD, {"subject_id": subject, "sealed_key": sealed, "created_at": utc_now()})
-        # Another transaction may have been faster.
+        # Another transaction may have been faster, even one of an instance with another SECRET_KEY.
         key = self._seal.decrypt(session.scalars(_FIND, {"subject": subject}).one())
         # Remembered for this transaction only: it may be rolled back.
         made[subject] = key
         return key
+
+    def _leave_out(self, subject: UUID) -> None:
+        LEFT_OUT.inc()
+        now = self._clock()
+        if self._warned_at is None or now - self._warned_at >= WARNED_EVERY:
+            self._warned_at = now
+            log.warning(
+                "no key in SECRET_KEY opens the key of %s, and maybe of others: personal data is left out of the audit"
+                " trail (audit_personal_data_left_out_total counts it)",
+                subject,
+            )
 
 
 _FIND = sa.select(subject_keys.c.sealed_key).where(subject_keys.c.subject_id == sa.bindparam("subject"))

@@ -7,6 +7,7 @@ from typing import Any
 from auth_svc.application.claim_account import claim_account
 from auth_svc.application.get_account import get_account
 from auth_svc.application.get_jwks import get_jwks
+from auth_svc.application.note_reading import note_reading
 from auth_svc.application.ports import Ports
 from auth_svc.application.refresh_session import refresh_session
 from auth_svc.application.register_account import register_account
@@ -42,17 +43,29 @@ class AccountRpc:
         return {"accepted": True} if signed_in is None else signed_in_dump(signed_in)
 
     @rpc(allow=anyone, sensitive_arguments=("password", "device_token"))
-    def login(self, email: str, password: str, device_token: str | None = None) -> dict[str, Any]:
+    def login(
+        self, email: str, password: str, device_token: str | None = None, known_device_only: bool = False
+    ) -> dict[str, Any]:
         """Sign in and open a new session.
 
         :param email: in any spelling of upper and lower case
         :param password: the whole password, composed or decomposed Unicode
         :param device_token: from an earlier `register` or `login` on this device: others' failures do not lock it out
+        :param known_device_only: for a gateway that sees too many failures: who shows no valid `device_token` is
+            refused unseen
         :returns: as of `register`
         :raises Fault: unauthenticated/invalid_credentials, whatever the reason is, after the same time;
+            limited/rate_limited with ``retry_after`` seconds, with `known_device_only` alone;
             unavailable/overloaded with ``retry_after`` seconds: too many are waiting already
         """
-        return signed_in_dump(sign_in(self.ports, email=email, password=password, device_token=device_token))
+        signed_in = sign_in(
+            self.ports,
+            email=email,
+            password=password,
+            device_token=device_token,
+            known_device_only=known_device_only,
+        )
+        return signed_in_dump(signed_in)
 
     @rpc(allow=anyone, idempotent=True, sensitive_arguments=("refresh_token",))
     def refresh(self, refresh_token: str) -> dict[str, Any]:
@@ -81,16 +94,18 @@ class AccountRpc:
         return signed_in_dump(claim_account(self.ports, token=token, password=password))
 
     @rpc(allow=any_of(owner("user_id"), roles("admin")), idempotent=True)
-    def get_account(self, user_id: str) -> dict[str, Any]:
+    def get_account(self, user_id: str, reason: str | None = None) -> dict[str, Any]:
         """Show an account.
 
         :param user_id: its id
+        :param reason: of an administrator, 1 to 500 characters for the audit trail
         :returns: ``{"id", "email", "name", "email_verified", "status": "active" | "invited" | "disabled",
             "roles": [string], "created_at"}``; for others than its owner also ``"disabled_reason"``
         :raises Fault: not_found/account_not_found
         """
-        actor = context.current().actor
-        return account_dump(get_account(self.ports, user_id=user_id), for_staff=actor.id != user_id)
+        account = get_account(self.ports, user_id=user_id)
+        note_reading(self.ports, "account.read", account_id=user_id, reason=reason)
+        return account_dump(account, for_staff=context.current().actor.id != user_id)
 
     @rpc(allow=system, idempotent=True)
     def reserve_account(self, email: str, name: str, request_key: str) -> dict[str, Any]:
@@ -99,11 +114,13 @@ class AccountRpc:
         :param email: as of `register`
         :param name: as of `register`
         :param request_key: 1 to 255 printable characters of the caller's choice; the same key gives the same account
-        :returns: ``{"id", "email", "name", "status", "created": true if this very call made it}``
+        :returns: ``{"id", "email", "name", "status", "created": true if this very call made it}``; with
+            PRIVATE_REGISTRATION always ``{"accepted": true}``, and the mailbox gets to know whether it was taken
         :raises Fault: conflict/email_taken, conflict/request_key_reused (same key, other address),
             invalid/invalid_email, invalid/invalid_name, invalid/invalid_request_key
         """
-        return reservation_dump(reserve_account(self.ports, email=email, name=name, request_key=request_key))
+        reservation = reserve_account(self.ports, email=email, name=name, request_key=request_key)
+        return {"accepted": True} if reservation is None else reservation_dump(reservation)
 
     @rpc(allow=anyone, idempotent=True)
     def get_jwks(self) -> dict[str, Any]:

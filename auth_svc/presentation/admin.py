@@ -8,6 +8,7 @@ from auth_svc.application.disable_account import disable_account
 from auth_svc.application.enable_account import enable_account
 from auth_svc.application.end_account_sessions import end_account_sessions
 from auth_svc.application.list_accounts import list_accounts
+from auth_svc.application.note_reading import note_reading
 from auth_svc.application.ports import Ports
 from auth_svc.application.set_roles import set_roles
 from auth_svc.presentation.audit_schemas import accounts_dump
@@ -31,22 +32,30 @@ class AdminRpc:
         role: str | None = None,
         limit: int = 20,
         cursor: str | None = None,
+        reason: str | None = None,
     ) -> dict[str, Any]:
-        """Look for accounts, newest first.
+        """Look for accounts, newest first. Who looked, and for what, is in the audit trail.
 
         :param query: a part of the name, or the start of the e-mail address; upper and lower case are the same
         :param status: only ``active``, ``invited`` or ``disabled`` ones
         :param role: only those that have it: ``user`` (all), ``support``, ``finance``, ``admin``
         :param limit: at most that many, 1 to 100
         :param cursor: the ``next_cursor`` of the page before, with the same filters
+        :param reason: 1 to 500 characters for the audit trail
         :returns: ``{"data": [{"id", "email", "name", "email_verified", "status", "roles", "disabled_reason",
             "created_at", "last_login_at"}], "next_cursor": string or null on the last page}``
         :raises Fault: malformed/invalid_cursor; invalid/invalid_limit, invalid/invalid_query, invalid/unknown_status,
             invalid/unknown_role
         """
-        return accounts_dump(
-            list_accounts(self.ports, query=query, status=status, role=role, limit=limit, cursor=cursor)
+        page = list_accounts(self.ports, query=query, status=status, role=role, limit=limit, cursor=cursor)
+        note_reading(
+            self.ports,
+            "accounts.listed",
+            reason=reason,
+            details={"status": status, "role": role},
+            personal={"query": query} if query else None,
         )
+        return accounts_dump(page)
 
     @rpc(allow=administrators, idempotent=True)
     def disable_account(self, account_id: str, reason: str) -> dict[str, Any]:

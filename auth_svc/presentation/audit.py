@@ -8,6 +8,7 @@ from auth_svc.application.list_audit_events import list_audit_events
 from auth_svc.application.list_revocations import list_revocations
 from auth_svc.application.list_security_events import list_security_events
 from auth_svc.application.list_sessions import list_sessions
+from auth_svc.application.note_reading import note_reading
 from auth_svc.application.ports import Ports
 from auth_svc.presentation.audit_schemas import (
     audit_events_dump,
@@ -25,16 +26,19 @@ class AuditRpc:
     ports: Ports
 
     @rpc(allow=any_of(owner("user_id"), roles("admin")), idempotent=True)
-    def list_sessions(self, user_id: str, session_id: str | None = None) -> dict[str, Any]:
+    def list_sessions(self, user_id: str, session_id: str | None = None, reason: str | None = None) -> dict[str, Any]:
         """Show where an account is signed in, newest first, at most 100 sessions.
 
         :param user_id: the account
+        :param reason: of an administrator, 1 to 500 characters for the audit trail
         :param session_id: the session that asks: the access token's ``sid``
         :returns: ``{"data": [{"id", "device": "Firefox on Linux" | "unknown", "user_agent", "ip", "created_at",
             "last_seen_at", "current": true for `session_id`}]}``
         :raises Fault: not_found/account_not_found
         """
-        return sessions_dump(list_sessions(self.ports, user_id=user_id, session_id=session_id))
+        sessions = list_sessions(self.ports, user_id=user_id, session_id=session_id)
+        note_reading(self.ports, "sessions.read", account_id=user_id, reason=reason)
+        return sessions_dump(sessions)
 
     @rpc(allow=owner("user_id"), idempotent=True)
     def list_security_events(self, user_id: str, limit: int = 20, cursor: str | None = None) -> dict[str, Any]:
@@ -58,14 +62,16 @@ class AuditRpc:
         kind: str | None = None,
         limit: int = 20,
         cursor: str | None = None,
+        reason: str | None = None,
     ) -> dict[str, Any]:
-        """Read the audit trail, newest first.
+        """Read the audit trail, newest first; that somebody did is in it, too.
 
         :param account_id: only what is about this account
         :param actor_id: only what this account did
         :param kind: only this, like ``login.failed``
         :param limit: at most that many, 1 to 100
         :param cursor: the ``next_cursor`` of the page before, with the same filters
+        :param reason: 1 to 500 characters for the audit trail
         :returns: ``{"data": [{as of `list_security_events`, and "account_id", "actor_kind": "account" | "anonymous" |
             "system", "actor_id", "reason", "personal": {}}], "next_cursor": string or null}``; what was encrypted with
             a key that has been erased is null
@@ -74,6 +80,8 @@ class AuditRpc:
         page = list_audit_events(
             self.ports, account_id=account_id, actor_id=actor_id, kind=kind, limit=limit, cursor=cursor
         )
+        filters = {"account_id": account_id, "actor_id": actor_id, "kind": kind}
+        note_reading(self.ports, "audit.read", reason=reason, details=filters)
         return audit_events_dump(page)
 
     @rpc(allow=anyone, idempotent=True)
@@ -81,7 +89,7 @@ class AuditRpc:
         """Tell which access tokens are to be refused although they have not expired.
 
         A token is refused if its ``sid`` is among the sessions, or if the time in that id (a UUIDv7) is not later than
-        its account's. Everything is there that was revoked within ACCESS_TOKEN_TTL and a minute.
+        its account's. Everything is there that was revoked within ACCESS_TOKEN_TTL and ten minutes.
 
         :param cursor: the ``next_cursor`` of the page before
         :returns: ``{"sessions": {session id: when it ended}, "accounts": {account id: up to when all sessions ended},

@@ -1,4 +1,7 @@
-"""What administrators may see of all accounts, and do to them. Each change needs a reason, which is kept."""
+"""What administrators may see of all accounts, and do to them.
+
+All of it is in the audit trail. Each change needs a reason, which is kept; looking may have one.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,22 @@ OF_REASONS = ("invalid_reason",)
 EXAMPLE = {"reason": "The owner lost the mailbox"}
 
 
+WHY = {"description": "Why you look, for the audit trail"}
+
+
+class Looking(Shape):
+    reason = Text(shortest=1, longest=MAX_REASON, metadata=WHY)
+
+
 class AccountsQuery(PageQuery):
+    reason = Text(shortest=1, longest=MAX_REASON, metadata=WHY)
     query = Text(longest=MAX_EMAIL, metadata={"description": "A part of the name, or the start of the e-mail address"})
     status = Choice(*STATUSES)
     role = Text(longest=MAX_ROLE, metadata={"description": "Only accounts that have this role"})
 
 
 class AuditQuery(PageQuery):
+    reason = Text(shortest=1, longest=MAX_REASON, metadata=WHY)
     account_id = Text(longest=MAX_ID, metadata={"description": "Whom it was done to"})
     actor_id = Text(longest=MAX_ID, metadata={"description": "Who did it"})
     kind = Text(longest=MAX_KIND, metadata={"description": "What happened"})
@@ -49,7 +61,8 @@ class NewRoles(Reason):
     )
 
 
-ACCOUNTS_QUERY, AUDIT_QUERY, REASON, NEW_ROLES = AccountsQuery(), AuditQuery(), Reason(), NewRoles()
+LOOKING, ACCOUNTS_QUERY, AUDIT_QUERY = Looking(), AccountsQuery(), AuditQuery()
+REASON, NEW_ROLES = Reason(), NewRoles()
 
 
 @blueprint.get("/accounts")
@@ -57,7 +70,7 @@ ACCOUNTS_QUERY, AUDIT_QUERY, REASON, NEW_ROLES = AccountsQuery(), AuditQuery(), 
     gives=(200, "AdminAccountPage"),
     query=ACCOUNTS_QUERY,
     token=True,
-    errors={403: FORBIDDEN, 422: ("invalid_query", "unknown_role")},
+    errors={403: FORBIDDEN, 422: ("invalid_query", "unknown_role", *OF_REASONS)},
 )
 @requires_role("admin")
 @query(ACCOUNTS_QUERY)
@@ -67,11 +80,17 @@ def list_accounts(data: dict[str, Any]) -> Response:
 
 
 @blueprint.get("/accounts/<id:account_id>")
-@operation(gives=(200, "AdminAccount"), token=True, errors={403: FORBIDDEN, 404: NOT_FOUND})
+@operation(
+    gives=(200, "AdminAccount"),
+    query=LOOKING,
+    token=True,
+    errors={403: FORBIDDEN, 404: NOT_FOUND, 422: OF_REASONS},
+)
 @requires_role("admin")
-def get_account(account_id: str) -> Response:
+@query(LOOKING)
+def get_account(data: dict[str, str], account_id: str) -> Response:
     """Show an account"""
-    return read(services().auth_svc.get_account(user_id=account_id))
+    return read(services().auth_svc.get_account(user_id=account_id, **data))
 
 
 @blueprint.post("/accounts/<id:account_id>/disable")
@@ -113,7 +132,12 @@ def enable_account(data: dict[str, str], account_id: str) -> Response:
     takes=NEW_ROLES,
     example={"roles": ["user", "support"], "reason": "Joined the help desk"},
     token=True,
-    errors={403: FORBIDDEN, 404: NOT_FOUND, 409: OF_ADMINISTRATORS, 422: ("unknown_role", *OF_REASONS)},
+    errors={
+        403: FORBIDDEN,
+        404: NOT_FOUND,
+        409: (*OF_ADMINISTRATORS, "email_not_verified"),
+        422: ("unknown_role", *OF_REASONS),
+    },
 )
 @requires_role("admin")
 @body(NEW_ROLES)
@@ -126,11 +150,17 @@ def set_roles(data: dict[str, Any], account_id: str) -> Response:
 
 
 @blueprint.get("/accounts/<id:account_id>/sessions")
-@operation(gives=(200, "SessionList"), token=True, errors={403: FORBIDDEN, 404: NOT_FOUND})
+@operation(
+    gives=(200, "SessionList"),
+    query=LOOKING,
+    token=True,
+    errors={403: FORBIDDEN, 404: NOT_FOUND, 422: OF_REASONS},
+)
 @requires_role("admin")
-def list_sessions(account_id: str) -> Response:
+@query(LOOKING)
+def list_sessions(data: dict[str, str], account_id: str) -> Response:
     """List the sessions of an account, newest first"""
-    return read(services().auth_svc.list_sessions(user_id=account_id))
+    return read(services().auth_svc.list_sessions(user_id=account_id, **data))
 
 
 @blueprint.delete("/accounts/<id:account_id>/sessions")
@@ -153,7 +183,7 @@ def end_sessions(data: dict[str, str], account_id: str) -> Response:
     gives=(200, "AuditEventPage"),
     query=AUDIT_QUERY,
     token=True,
-    errors={403: FORBIDDEN, 422: ("invalid_filter",)},
+    errors={403: FORBIDDEN, 422: ("invalid_filter", *OF_REASONS)},
 )
 @requires_role("admin")
 @query(AUDIT_QUERY)

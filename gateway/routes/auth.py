@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Response, g
 
 from gateway.answers import NO_STORE, answer, created, nothing, read
@@ -84,7 +86,7 @@ def register(data: dict[str, str]) -> Response:
 @limited("10/minute;200/day")
 @body(CREDENTIALS)
 @guarded_login
-def login(data: dict[str, str]) -> Response:
+def login(data: dict[str, Any]) -> Response:
     """Sign in
 
     Whatever is wrong, the answer is 401 `invalid_credentials`, after the same time.
@@ -99,7 +101,7 @@ def login(data: dict[str, str]) -> Response:
     example={"refresh_token": "rt_…"},
     errors={401: ("refresh_invalid", "refresh_reused", "session_expired")},
 )
-@limited("30/minute;2000/day")
+@limited("300/minute;20000/day")
 @body(REFRESHING)
 def refresh(data: dict[str, str]) -> Response:
     """Change a refresh token for a new pair of tokens

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from flask import Response, g
 
-from gateway.answers import created, read
+from gateway.answers import NO_STORE, answer, created, read
 from gateway.bearer import maybe_signed_in, signed_in
 from gateway.fields import MAX_NAME, Shape, Text, email_field
 from gateway.inputs import body, idempotency_key
@@ -35,6 +35,7 @@ NEW_USER = NewUser()
 @blueprint.post("")
 @operation(
     gives=(201, "CreatedUser"),
+    or_gives=(202, "Empty"),
     takes=NEW_USER,
     example={"email": "ann@example.com", "name": "Ann Example"},
     token=None,
@@ -52,9 +53,12 @@ def create_user(data: dict[str, str]) -> Response:
     """Add a user
 
     The account is an invitation until the owner of the address claims it. Open to everybody only where invitations
-    are open.
+    are open. Where registration is private (`PRIVATE_REGISTRATION`), the answer is always 202: the owner of the address
+    gets a mail, whether there was an account or not.
     """
     user = services().users_svc.create_user(**data, request_key=_request_key(data))
+    if "accepted" in user:
+        return answer({}, 202, cache=NO_STORE)
     return created(user, f"/api/v1/users/{user['id']}")
 
 

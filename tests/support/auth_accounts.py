@@ -24,6 +24,7 @@ def add_account(
     name: str = "Ann",
     roles: tuple[str, ...] = (),
     status: str = "active",
+    verified: bool = True,
     now: datetime = START,
 ) -> Account:
     """Save an account; its events are forgotten."""
@@ -33,6 +34,8 @@ def add_account(
         account = Account.register(id=new_id(), email=Email(email), name=name, password_hash="new:secret", now=now)
     if status == "disabled":
         account.disable("before the test", now)
+    if verified and status != "invited":
+        account.verify_email()
     account.roles = roles
     account.pull_events()
     with unit_of_work() as uow:

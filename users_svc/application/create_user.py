@@ -11,8 +11,10 @@ from users_svc.domain.text import clean_name
 
 def create_user(
     ports: Ports, *, email: str, name: str, request_key: str | None = None, may_invite: bool = False
-) -> Profile:
+) -> Profile | None:
     """Reserve the account first, then open its profile.
+
+    None where nobody is told who has an account: a profile opened now would tell, so it is left to the event.
 
     A crash in between leaves an account without a profile; the account's own event, or the same call again with the
     same `request_key`, opens it.
@@ -23,4 +25,4 @@ def create_user(
     wanted = clean_name(name)
     key = str(ports.new_id()) if request_key is None else check_request_key(request_key)
     account = ports.identities.reserve_account(email=email, name=wanted, request_key=key)
-    return profile_of(ports, account)
+    return None if account is None else profile_of(ports, account)

@@ -82,8 +82,10 @@ class UnitOfWork(Protocol):
 class Identities(Protocol):
     """The accounts, which another service keeps. Every call goes over the network: never inside a transaction."""
 
-    def reserve_account(self, *, email: str, name: str, request_key: str) -> Identity:
+    def reserve_account(self, *, email: str, name: str, request_key: str) -> Identity | None:
         """Make an invited account, or return the one that the same `request_key` made before.
+
+        None where nobody is told who has an account: there may be one now, and then its event comes.
 
         Raises `EmailTaken`, `InvalidEmail`, `InvalidName`, `InvalidRequestKey`; `RequestKeyReused` for a key that
         was used with another address; `RequestInProgress`.

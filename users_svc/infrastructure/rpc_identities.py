@@ -45,21 +45,25 @@ class RpcIdentities:
     def __init__(self, auth: Any) -> None:
         self._auth = auth
 
-    def reserve_account(self, *, email: str, name: str, request_key: str) -> Identity:
-        return _ask(self._auth.reserve_account, email=email, name=name, request_key=request_key)
+    def reserve_account(self, *, email: str, name: str, request_key: str) -> Identity | None:
+        answer = _ask(self._auth.reserve_account, email=email, name=name, request_key=request_key)
+        return None if "accepted" in answer else _identity(answer)
 
     def get_account(self, user_id: UUID) -> Identity:
-        return _ask(self._auth.get_account, user_id=str(user_id))
+        return _identity(_ask(self._auth.get_account, user_id=str(user_id)))
 
 
-def _ask(method: Callable[..., Mapping[str, Any]], **arguments: str) -> Identity:
+def _ask(method: Callable[..., Mapping[str, Any]], **arguments: str) -> Mapping[str, Any]:
     try:
-        account = method(**arguments)
+        return method(**arguments)
     except Fault as fault:
         refusal = _REFUSALS.get(fault.code) or _KINDS.get(fault.kind)
         if refusal is None:
             raise
         raise refusal(fault.message, **fault.details) from fault
+
+
+def _identity(account: Mapping[str, Any]) -> Identity:
     return Identity(
         UUID(account["id"]), account["email"], account["name"], disabled=account.get("status") == "disabled"
     )

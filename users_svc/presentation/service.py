@@ -40,7 +40,8 @@ class UsersService:
         :param name: the name to show, 1 to 100 characters
         :param request_key: 1 to 255 characters; the same key again gives the same user, whatever became of the first
             call. Without one, a call that is repeated after a lost answer is told that the address is taken
-        :returns: ``{"id", "email", "name"}``
+        :returns: ``{"id", "email", "name"}``; with PRIVATE_REGISTRATION always ``{"accepted": true}``, and the mailbox
+            gets to know whether the address was taken
         :raises Fault: ``forbidden/invitations_closed`` unless OPEN_INVITATIONS is on or the caller is an admin;
             ``invalid/invalid_name``, ``invalid/invalid_email``, ``invalid/invalid_request_key``;
             ``conflict/email_taken``; ``conflict/request_key_reused`` with another address, or
@@ -49,7 +50,7 @@ class UsersService:
         """
         may_invite = self.caller.has_role("admin")
         user = create_user(self.ports, email=email, name=name, request_key=request_key, may_invite=may_invite)
-        return dict(CREATED_USER.dump(user))
+        return {"accepted": True} if user is None else dict(CREATED_USER.dump(user))
 
     @rpc(allow=anyone, idempotent=True)
     def get_user(self, user_id: str) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
-from contextlib import closing, suppress
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
 from ipaddress import ip_address
@@ -19,6 +21,10 @@ from auth_svc.infrastructure.mail.rendering import MailRenderer
 
 #: seconds that the server may take for each single step
 TIMEOUT = 10.0
+#: mails that one process has on their way at a time. A mail keeps a worker for as long as the server takes, and workers
+#: are what sign-ins need, too: places must be far fewer than AUTH_MAX_WORKERS, so that a server that falls silent holds
+#: up mails alone. Eight are plenty for a server that answers: dozens of mails per second.
+PLACES = 8
 PORTS = {"smtp": 587, "smtps": 465}
 
 STATUS = re.compile(rb"\s*([245]\.\d{1,3}\.\d{1,3})\b")
@@ -78,19 +84,43 @@ class SmtpMailer:
     A connection that breaks after the whole mail was sent, but before the server has said so, leaves open whether the
     server has it. Then the mail is sent again, with the same Message-ID.
 
+    Nobody waits here for a place: a mail that finds none is not sent now, and waits where it costs no worker.
+
     :param ca_file: whose certificates are trusted; without it those of the system
     :param timeout: seconds, for each step
+    :param places: mails at a time
     """
 
     def __init__(
-        self, server: SmtpServer, renderer: MailRenderer, *, ca_file: str | None = None, timeout: float = TIMEOUT
+        self,
+        server: SmtpServer,
+        renderer: MailRenderer,
+        *,
+        ca_file: str | None = None,
+        timeout: float = TIMEOUT,
+        places: int = PLACES,
     ) -> None:
         self._server = server
         self._renderer = renderer
         self._context = ssl.create_default_context(cafile=ca_file)
         self._timeout = timeout
+        # Made here and not at import: under Eventlet only what is made after patching belongs to greenlets.
+        self._places = threading.BoundedSemaphore(places)
 
     def send(self, mail: Mail) -> None:
+        with self._place():
+            self._send(mail)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise MailUnavailable("enough mails are on their way already")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def _send(self, mail: Mail) -> None:
         message = self._renderer.render(replace(mail, to=with_ascii_domain(mail.to)))
         to = message["To"].addresses[0].addr_spec
         domain = to.rpartition("@")[2]

@@ -93,8 +93,14 @@ def test_a_weak_password_is_refused_in_one_line(run, count, password):
     assert count("accounts") == count("audit_events") == 0
 
 
-def test_an_account_that_is_there_gets_the_role_and_is_asked_for_no_password(run, ports, trail):
+def test_an_account_that_is_there_gets_the_role_and_is_asked_for_no_password(run, ports, trail, auth_sessions):
     register_account(ports, **ANN)
+    refused = run("create-admin", "ann@EXAMPLE.com")
+    assert (refused.exit_code, len(refused.output.splitlines())) == (1, 1)
+    assert "verified first" in refused.output
+    with auth_sessions() as session:
+        session.execute(sa.text("update accounts set email_verified = true"))
+        session.commit()
     for created in range(2):
         result = run("create-admin", "ann@EXAMPLE.com")
         assert result.exit_code == 0, result.output

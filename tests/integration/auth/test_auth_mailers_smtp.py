@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from auth_svc.domain.mail import Mail, MailRefused, MailUnavailable
+from auth_svc.infrastructure.mail.smtp import PLACES
+from tests.integration.auth.conftest import DEFAULTS
 from tests.support import smtp
 from tests.support.smtp import GONE, mailer_to
+from tests.support.waiting import eventually
 
 MAIL = Mail(id="1", kind="password_reset", to="Ann.Smith@example.com", token="a-token")
 
@@ -213,3 +217,43 @@ def test_whoever_is_no_mail_server_gets_no_mail(greeting):
 def test_a_server_that_makes_no_sense_loses_no_mail(script):
     with smtp.scripted_server(script, hangs_up=False) as url:
         is_unavailable(mailer_to(url.replace("//", "//user:password@"), timeout=0.5))
+
+
+# --- places ---
+
+
+def test_who_finds_no_place_is_told_so_at_once():
+    with ThreadPoolExecutor(PLACES) as pool:
+        with smtp.SmtpServer(answers={"DATA": smtp.SILENCE}) as server:
+            mailer = mailer_to(server.url(), timeout=30)
+            waiting = [pool.submit(is_unavailable, mailer) for _ in range(PLACES)]
+            eventually(lambda: server.connections == PLACES)
+            begun = time.monotonic()
+            assert is_unavailable(mailer) == "enough mails are on their way already"
+            assert time.monotonic() - begun < 1
+            assert server.connections == PLACES
+            assert not any(each.done() for each in waiting)
+        # The server is gone, and with it what waited for it.
+        assert not [each for each in waiting if "enough" in each.result(10)]
+    assert "refused" in is_unavailable(mailer)
+
+
+def test_a_place_is_given_back_however_the_mail_fares():
+    with smtp.SmtpServer() as server:
+        mailer = mailer_to(server.url())
+        for _ in range(PLACES + 1):
+            server.answers["RCPT"] = "550 5.1.1 no such user"
+            with pytest.raises(MailRefused):
+                mailer.send(MAIL)
+            server.answers["RCPT"] = "450 4.2.1 greylisted"
+            assert "450" in is_unavailable(mailer)
+            server.answers.clear()
+            mailer.send(MAIL)
+            with pytest.raises(ValueError, match="Invalid"):
+                mailer.send(replace(MAIL, to="no address"))
+
+    assert len(server.received) == PLACES + 1
+
+
+def test_mails_take_a_small_part_of_the_workers():
+    assert DEFAULTS["WORKERS"]["auth_svc"] >= PLACES * 4

@@ -37,7 +37,7 @@ class RangeService:
         self.lines = ["0" * 35 + ":7", f"{digest(LEAKED)[5:]}:42", "F" * 35 + ":0"]
         self.body: bytes | None = None
         self.pause = threading.Event()
-        self.pauses = False
+        self.pauses = self.drips = False
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -55,6 +55,8 @@ class RangeService:
                 # Who has read enough, hangs up.
                 with contextlib.suppress(OSError):
                     self.wfile.write(body)
+                    while service.drips and not service.pause.wait(0.1):
+                        self.wfile.write(b"x")
 
             def log_message(self, *_: Any) -> None:
                 """Quiet."""
@@ -168,6 +170,30 @@ def test_a_service_that_says_nothing_is_given_up_in_time(service: RangeService, 
     began = time.monotonic()
     assert not RangeApi(service.url, timeout=0.3).contains(LEAKED)
     assert time.monotonic() - began < 3
+    assert counted() == {"unavailable": 1}
+
+
+def test_an_answer_that_drips_is_given_up_in_time(service: RangeService, counted: Any) -> None:
+    """Each single byte comes in time."""
+    service.drips, service.headers = True, {"Content-Length": "100000"}
+    began = time.monotonic()
+    assert not RangeApi(service.url, timeout=0.5).contains(LEAKED)
+    assert time.monotonic() - began < 3
+    assert counted() == {"unavailable": 1}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Length": "100000"},
+        {"Content-Encoding": "gzip"},
+        {"Content-Length": "", "Transfer-Encoding": "chunked"},
+    ],
+    ids=str,
+)
+def test_an_answer_that_breaks_off_refuses_nobody(service: RangeService, counted: Any, headers: dict[str, str]) -> None:
+    service.headers = headers
+    assert not RangeApi(service.url).contains(LEAKED)
     assert counted() == {"unavailable": 1}
 
 

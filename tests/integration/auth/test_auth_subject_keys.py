@@ -4,12 +4,20 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
+from auth_svc.application.list_security_events import list_security_events
+from auth_svc.application.register_account import register_account
+from auth_svc.application.sign_in import sign_in
+from auth_svc.domain.account import InvalidCredentials
 from auth_svc.infrastructure import secret_key
 from auth_svc.infrastructure import subject_keys as subject_keys_module
-from auth_svc.infrastructure.subject_keys import SubjectKeys
+from auth_svc.infrastructure.subject_keys import LEFT_OUT, SubjectKeys
 from auth_svc.presentation.cli import commands
+from lib import context
+from lib.context import ANONYMOUS, CallContext
 from lib.ids import new_id
 from tests.integration.auth.conftest import DEFAULTS
+
+ANN = {"email": "ann@example.com", "password": "SecurePass123!", "name": "Ann"}
 
 VALUES = {"ip": "192.0.2.7", "reason": "ä"}
 
@@ -145,16 +153,76 @@ def test_sealing_anew_leaves_alone_what_it_cannot_open(auth_sessions, ann, seale
     assert "no key in SECRET_KEY opens" in caplog.text
 
 
-def test_a_key_that_nothing_opens_any_more_keeps_nobody_out(auth_sessions, at_once, ann, sealed, caplog):
-    marks = [new_id() for _ in range(4)]
-    lost = encrypt(auth_sessions, keys_with("lost-secret-key"), ann, marks[0])
-    ciphers = at_once(4, lambda index: encrypt(auth_sessions, keys_with(), ann, marks[index]))
-    read = keys_with()
-    assert [read.decrypt(sealed(ann), mark, cipher) for mark, cipher in zip(marks, ciphers, strict=True)] == [
-        VALUES
-    ] * 4
-    assert read.decrypt(sealed(ann), marks[0], lost) == {}
-    assert "it gets a new one" in caplog.text
+def test_a_key_that_nothing_here_opens_is_left_alone(auth_sessions, at_once, ann, sealed, count):
+    """Another instance opens it: one of a newer SECRET_KEY, or all but the one whose SECRET_KEY is mistyped."""
+    mark = new_id()
+    cipher = encrypt(auth_sessions, keys_with("another-secret-key"), ann, mark)
+    before, left_out = sealed(ann), LEFT_OUT._value.get()
+    assert at_once(4, lambda index: encrypt(auth_sessions, keys_with(), ann, new_id())) == [None] * 4
+    assert sealed(ann) == before
+    assert keys_with("another-secret-key").decrypt(sealed(ann), mark, cipher) == VALUES
+    assert LEFT_OUT._value.get() == left_out + 4
+    assert count("subject_keys") == 1
+
+
+def test_of_keys_that_nothing_opens_the_log_tells_once_a_minute(auth_sessions, ann, caplog):
+    now = [1000.0]
+    keys = SubjectKeys(secret_key.seal_with("old-secret-key", secret_key.SUBJECT_KEYS), lambda: now[0])
+    people = [ann, new_id()]
+    for person in people:
+        encrypt(auth_sessions, keys_with("another-secret-key"), person, new_id())
+
+    def warnings():
+        for person in people * 2:
+            assert encrypt(auth_sessions, keys, person, new_id()) is None
+        return caplog.text.count("no key in SECRET_KEY opens the key of")
+
+    assert warnings() == 1
+    now[0] += 59
+    assert warnings() == 1
+    now[0] += 1
+    assert warnings() == 2
+
+
+def test_instances_with_different_secrets_that_make_a_key_at_once_agree_on_one(auth_sessions, at_once, sealed, count):
+    secrets = ("old-secret-key", "new-secret-key")
+    people = [new_id() for _ in range(5)]
+    for person in people:
+        marks = [new_id() for _ in range(6)]
+        ciphers = at_once(
+            6,
+            lambda index: encrypt(auth_sessions, keys_with(secrets[index % 2]), person, marks[index]),  # noqa: B023
+        )
+        assert not [each for each in ciphers if isinstance(each, Exception)]
+        both = keys_with(",".join(secrets))
+        read = [both.decrypt(sealed(person), mark, each) for mark, each in zip(marks, ciphers, strict=True)]
+        assert read in ([VALUES, {}] * 3, [{}, VALUES] * 3)
+    assert count("subject_keys") == len(people)
+
+
+def test_people_sign_in_where_nothing_opens_their_keys_and_their_trail_stays(instance, auth_sessions, sealed):
+    old, both = instance(SECRET_KEY="old"), instance(SECRET_KEY="new,old")
+    with context.using(CallContext(correlation_id="request-1", actor=ANONYMOUS, client_ip="192.0.2.7")):
+        account = register_account(old, **ANN).account
+        assert both.audit_log.reseal_keys() == 1
+        before = sealed(account.id)
+        # Started before the new key was known; it has this person's key not in its memory.
+        late, mistyped = instance(SECRET_KEY="old"), instance(SECRET_KEY="odl")
+        assert sign_in(late, email=ANN["email"], password=ANN["password"]).access_token.value
+        with pytest.raises(InvalidCredentials):
+            sign_in(mistyped, email=ANN["email"], password="wrong")
+        assert sign_in(both, email=ANN["email"], password=ANN["password"]).access_token.value
+    assert sealed(account.id) == before
+    rows = list_security_events(both, user_id=str(account.id)).data
+    assert [(row["kind"], row["personal"]) for row in rows] == [
+        ("login.succeeded", {"ip": "192.0.2.7"}),
+        ("login.failed", {}),
+        ("login.succeeded", {}),
+        ("account.registered", {"ip": "192.0.2.7"}),
+    ]
+    with auth_sessions() as session:
+        stored = session.execute(sa.text("select personal is null from audit_events order by occurred_at, id"))
+        assert [*stored.scalars()].count(True) >= 2
 
 
 def test_operators_seal_keys_anew_by_command(auth_sessions, ann, sealed):

@@ -14,7 +14,7 @@ from auth_svc.application.sign_in import sign_in
 from auth_svc.domain.account import AccountNotFound, InvalidCredentials
 from auth_svc.domain.one_time_token import OneTimeToken
 from auth_svc.domain.reason import InvalidReason
-from auth_svc.domain.roles import LastAdministrator, OwnAccount, UnknownRole
+from auth_svc.domain.roles import EmailNotVerified, LastAdministrator, OwnAccount, UnknownRole
 from auth_svc.domain.session import RefreshInvalid
 from lib.ids import milliseconds_of, new_id
 from tests.fakes.auth import START, AuthWorld
@@ -292,3 +292,13 @@ def test_nothing_is_done_without_a_reason(world, root, ann, action):
     with pytest.raises(InvalidReason):
         action(world.ports, account_id=str(ann.id), reason=" ")
     assert (stored(world, ann).status, stored(world, ann).roles, trail(world)) == ("active", (), [])
+
+
+def test_a_role_is_not_given_to_whoever_has_prepared_an_account_for_somebody_elses_address(world, root):
+    bob = add_account(world.ports.unit_of_work, "bob@example.com", verified=False)
+    with pytest.raises(EmailNotVerified) as refusal:
+        set_roles(world.ports, account_id=str(bob.id), roles=["finance"], reason="joined")
+    assert (refusal.value.kind, refusal.value.code) == ("conflict", "email_not_verified")
+    assert world.store.accounts[bob.id].roles == ()
+    entry = world.store.audit[-1]
+    assert (entry.kind, entry.outcome, entry.details) == ("roles.changed", "failure", {"refusal": "email_not_verified"})

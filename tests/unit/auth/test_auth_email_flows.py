@@ -19,8 +19,9 @@ from auth_svc.application.send_mail import send_mail
 from auth_svc.application.sign_in import sign_in
 from auth_svc.application.verify_email import request_email_verification, verify_email, verify_email_by_code
 from auth_svc.domain.account import AccountNotFound, InvalidCredentials, NotClaimable
-from auth_svc.domain.account_events import Claimed, EmailChanged, EmailVerified
+from auth_svc.domain.account_events import Claimed, Deleted, EmailChanged, EmailVerified
 from auth_svc.domain.email import EmailTaken, InvalidEmail
+from auth_svc.domain.mail import MailRequested
 from auth_svc.domain.one_time_token import MAX_TRIES, InvalidCode, InvalidToken
 from auth_svc.domain.password import WeakPassword, WrongPassword
 from lib.ids import new_id
@@ -43,6 +44,13 @@ def ann(world):
     account = register_account(world.ports, **ANN, name="Ann").account
     deliver(world)
     return str(account.id)
+
+
+@pytest.fixture
+def proved(world, ann):
+    """Her id, and her address is verified."""
+    verify_email(world.ports, token=world.mailer.last("verification").token)
+    return ann
 
 
 # --- verification ---
@@ -196,7 +204,8 @@ def ask(world, ann, new_email=NEW, current_password=ANN["password"]):
     deliver(world)
 
 
-def test_the_address_changes_only_when_the_new_mailbox_confirms(world, ann):
+def test_the_address_changes_only_when_the_new_mailbox_confirms(world, proved):
+    ann = proved
     ask(world, ann)
     assert world.only_account().email.typed == ANN["email"]
     assert (world.mailer.last("email_change").to, world.mailer.last("email_change_notice").to) == (NEW, ANN["email"])
@@ -207,12 +216,14 @@ def test_the_address_changes_only_when_the_new_mailbox_confirms(world, ann):
     with pytest.raises(InvalidCredentials):
         sign_in(world.ports, **ANN)
     assert [each.kind for each in world.store.audit if each.kind.startswith("email.")] == [
+        "email.verified",
         "email.change_requested",
         "email.changed",
     ]
 
 
-def test_a_link_for_a_change_that_was_confirmed_is_not_sent_again(world, ann):
+def test_a_link_for_a_change_that_was_confirmed_is_not_sent_again(world, proved):
+    ann = proved
     ask(world, ann)
     confirm_email_change(world.ports, token=world.mailer.last("email_change").token)
     before = len(world.mailer.sent)
@@ -221,7 +232,8 @@ def test_a_link_for_a_change_that_was_confirmed_is_not_sent_again(world, ann):
     assert len(world.mailer.sent) == before
 
 
-def test_a_confirmation_works_once(world, ann):
+def test_a_confirmation_works_once(world, proved):
+    ann = proved
     ask(world, ann)
     token = world.mailer.last("email_change").token
     confirm_email_change(world.ports, token=token)
@@ -229,7 +241,8 @@ def test_a_confirmation_works_once(world, ann):
         confirm_email_change(world.ports, token=token)
 
 
-def test_a_change_needs_the_password_and_a_new_address(world, ann):
+def test_a_change_needs_the_password_and_a_new_address(world, proved):
+    ann = proved
     with pytest.raises(WrongPassword):
         ask(world, ann, current_password="wrong-password")
     with pytest.raises(InvalidEmail):
@@ -241,7 +254,8 @@ def test_a_change_needs_the_password_and_a_new_address(world, ann):
     assert world.store.email_changes == {}
 
 
-def test_the_same_address_in_another_spelling_is_a_change(world, ann):
+def test_the_same_address_in_another_spelling_is_a_change(world, proved):
+    ann = proved
     ask(world, ann, new_email="Ann@Example.com")
     confirm_email_change(world.ports, token=world.mailer.last("email_change").token)
     assert world.only_account().email.typed == "Ann@Example.com"
@@ -249,21 +263,24 @@ def test_the_same_address_in_another_spelling_is_a_change(world, ann):
     assert world.only_account().email.typed == ANN["email"]
 
 
-def test_a_taken_address_shows_only_to_its_owner(world, ann):
+def test_a_taken_address_shows_only_to_its_owner(world, proved):
+    ann = proved
     register_account(world.ports, email=NEW, password="SecurePass123!", name="Bob")
     ask(world, ann)
     assert world.mailer.last("account_exists").to == NEW
     assert not [mail for mail in world.mailer.sent if mail.kind == "email_change"]
 
 
-def test_an_address_taken_meanwhile_goes_to_who_was_first(world, ann):
+def test_an_address_taken_meanwhile_goes_to_who_was_first(world, proved):
+    ann = proved
     ask(world, ann)
     register_account(world.ports, email=NEW, password="SecurePass123!", name="Bob")
     with pytest.raises(EmailTaken):
         confirm_email_change(world.ports, token=world.mailer.last("email_change").token)
 
 
-def test_a_newer_change_takes_the_place_of_one_that_waits(world, ann):
+def test_a_newer_change_takes_the_place_of_one_that_waits(world, proved):
+    ann = proved
     ask(world, ann)
     first = world.mailer.last("email_change").token
     ask(world, ann, new_email="third@example.net")
@@ -273,7 +290,8 @@ def test_a_newer_change_takes_the_place_of_one_that_waits(world, ann):
     assert world.only_account().email.typed == "third@example.net"
 
 
-def test_a_change_ends_links_in_the_old_mailbox_but_the_way_back(world, ann):
+def test_a_change_ends_links_in_the_old_mailbox_but_the_way_back(world, proved):
+    ann = proved
     forgot_password(world.ports, email=ANN["email"])
     ask(world, ann)
     reset = world.mailer.last("password_reset").token
@@ -283,7 +301,8 @@ def test_a_change_ends_links_in_the_old_mailbox_but_the_way_back(world, ann):
     assert revert_email_change(world.ports, token=world.mailer.last("email_change_notice").token)
 
 
-def test_the_way_back_puts_whoever_took_the_account_over_out(world, ann):
+def test_the_way_back_puts_whoever_took_the_account_over_out(world, proved):
+    ann = proved
     ask(world, ann)
     confirm_email_change(world.ports, token=world.mailer.last("email_change").token)
     back = world.mailer.last("email_change_notice").token
@@ -292,6 +311,10 @@ def test_the_way_back_puts_whoever_took_the_account_over_out(world, ann):
     confirm_email_change(world.ports, token=world.mailer.last("email_change").token)
     thiefs = world.mailer.last("email_change_notice").token
     world.clock.advance(days=6)
+    # A password that the thief sets in the meantime changes nothing about that.
+    forgot_password(world.ports, email="thief@example.net")
+    deliver(world)
+    reset_password(world.ports, token=world.mailer.last("password_reset").token, new_password="ThiefsPass789!")
     revert_email_change(world.ports, token=back)
     account = world.only_account()
     assert (account.email.typed, account.password_hash) == (ANN["email"], None)
@@ -305,7 +328,8 @@ def test_the_way_back_puts_whoever_took_the_account_over_out(world, ann):
     assert "email.reverted" in [each.kind for each in world.store.audit]
 
 
-def test_the_way_back_withdraws_what_was_not_confirmed(world, ann):
+def test_the_way_back_withdraws_what_was_not_confirmed(world, proved):
+    ann = proved
     ask(world, ann)
     revert_email_change(world.ports, token=world.mailer.last("email_change_notice").token)
     with pytest.raises(InvalidToken):
@@ -313,7 +337,8 @@ def test_the_way_back_withdraws_what_was_not_confirmed(world, ann):
     assert world.only_account().email.typed == ANN["email"]
 
 
-def test_an_earlier_way_back_outlives_a_later_one(world, ann):
+def test_an_earlier_way_back_outlives_a_later_one(world, proved):
+    ann = proved
     ask(world, ann)
     confirm_email_change(world.ports, token=world.mailer.last("email_change").token)
     first = world.mailer.last("email_change_notice").token
@@ -325,11 +350,14 @@ def test_an_earlier_way_back_outlives_a_later_one(world, ann):
     assert world.only_account().email.typed == ANN["email"]
 
 
-def test_the_way_back_is_shut_after_a_week_for_a_closed_account_and_when_somebody_has_the_address(world, ann):
+def test_the_way_back_is_shut_after_a_week_for_a_closed_account_and_when_somebody_has_the_address(world, proved):
+    ann = proved
     ask(world, ann)
     confirm_email_change(world.ports, token=world.mailer.last("email_change").token)
     back = world.mailer.last("email_change_notice").token
     register_account(world.ports, **ANN, name="Other Ann")
+    deliver(world)
+    verify_email(world.ports, token=world.mailer.last("verification").token)
     with pytest.raises(EmailTaken):
         revert_email_change(world.ports, token=back)
     account = next(each for each in world.store.accounts.values() if str(each.id) == ann)
@@ -342,7 +370,41 @@ def test_the_way_back_is_shut_after_a_week_for_a_closed_account_and_when_somebod
         revert_email_change(world.ports, token=back)
 
 
-def test_a_closed_account_does_not_move(world, ann):
+@pytest.mark.parametrize("squat", ["registered", "invited"])
+def test_nobody_keeps_the_way_back_shut_by_taking_the_address_without_its_mailbox(world, proved, squat):
+    ask(world, proved)
+    confirm_email_change(world.ports, token=world.mailer.last("email_change").token)
+    back = world.mailer.last("email_change_notice").token
+    if squat == "registered":
+        other = register_account(world.ports, **ANN, name="Thief").account
+    else:
+        other = reserve_account(world.ports, email=ANN["email"], name="Thief", request_key="key").account
+    assert revert_email_change(world.ports, token=back).email.typed == ANN["email"]
+    assert {str(each) for each in world.store.accounts} == {proved}
+    assert Deleted(str(other.id)) in world.events
+    assert ("account.deleted", other.id) in {(each.kind, each.account_id) for each in world.store.audit}
+
+
+def test_an_old_address_that_nobody_has_proved_gets_no_way_back(world, ann):
+    ask(world, ann)
+    confirm_email_change(world.ports, token=world.mailer.last("email_change").token)
+    assert "email_change_notice" not in {mail.kind for mail in world.mailer.sent}
+
+
+def test_a_change_that_waits_ends_with_a_reset_even_if_its_mail_comes_later(world, proved):
+    change_email(world.ports, user_id=proved, new_email=NEW, current_password=ANN["password"])
+    late = [each for each in world.events if isinstance(each, MailRequested) and each.kind == "email_change"]
+    world.events[:] = [each for each in world.events if each not in late]
+    forgot_password(world.ports, email=ANN["email"])
+    deliver(world)
+    reset_password(world.ports, token=world.mailer.last("password_reset").token, new_password="AnotherPass456!")
+    world.events.extend(late)
+    deliver(world)
+    assert NEW not in {mail.to for mail in world.mailer.sent}
+
+
+def test_a_closed_account_does_not_move(world, proved):
+    ann = proved
     ask(world, ann)
     world.only_account().disable("spam", world.clock())
     with pytest.raises(InvalidToken):

@@ -6,7 +6,7 @@ import pytest
 
 from auth_svc.application.change_password import change_password
 from auth_svc.application.register_account import register_account
-from auth_svc.application.sign_in import sign_in
+from auth_svc.application.sign_in import TooManyFailures, sign_in
 from auth_svc.domain.account import InvalidCredentials
 from auth_svc.domain.lockout import LockoutPolicy
 from auth_svc.domain.password import WrongPassword
@@ -107,6 +107,18 @@ def test_an_attempt_that_nobody_looked_at_does_not_count(world):
         with pytest.raises(Unavailable):
             sign_in(busy, **ANN)
     assert sign_in(world.ports, **ANN)
+
+
+def test_when_too_many_fail_only_known_devices_are_looked_at(world):
+    before = world.hasher.verified
+    for email, token in ((ANN["email"], None), (ANN["email"], "made-up"), ("nobody@example.com", "made-up")):
+        with pytest.raises(TooManyFailures) as refusal:
+            sign_in(world.ports, email=email, password=ANN["password"], device_token=token, known_device_only=True)
+        assert (refusal.value.kind, refusal.value.code) == ("limited", "rate_limited")
+        assert refusal.value.details["retry_after"] > 0
+    assert world.hasher.verified == before
+    assert world.store.login_attempts == {}
+    assert sign_in(world.ports, **ANN, device_token=world.ann.device_token, known_device_only=True)
 
 
 def test_unknown_addresses_are_counted_and_not_audited(world):

@@ -4,12 +4,15 @@ import pytest
 
 from auth_svc.application.register_account import register_account
 from auth_svc.application.reserve_account import reserve_account
-from auth_svc.domain.account import InvalidName
+from auth_svc.application.sign_in import sign_in
+from auth_svc.application.verify_email import verify_email
+from auth_svc.domain.account import InvalidCredentials, InvalidName
 from auth_svc.domain.account_events import AccountRegistered
 from auth_svc.domain.email import EmailTaken, InvalidEmail
 from auth_svc.domain.mail import MailRequested
 from auth_svc.domain.password import WeakPassword
 from tests.fakes.auth import POLICY, RULES, START, AuthWorld, CannotSignError
+from tests.fakes.auth_postman import deliver
 
 ANN = {"email": "Ann@Example.com", "password": "SecurePass123!", "name": " Ann Example "}
 
@@ -85,7 +88,32 @@ def test_private_registration_mails_nobody_whose_account_is_closed():
     world.only_account().disable("spam", START)
     world.events.clear()
     assert register_account(world.ports, **ANN) is None
-    assert world.events == []
+    # Written down all the same, for that takes as long; whoever sends mails finds that there is none to send.
+    assert [each.kind for each in world.events] == ["account_exists"]
+    deliver(world)
+    assert world.mailer.sent == []
+
+
+def test_private_registration_lets_nobody_in_by_password_before_the_mailbox_is_proved():
+    """Or whoever registers an address sees by signing in whether it was free."""
+    world = private()
+    register_account(world.ports, **ANN)
+    for password in (ANN["password"], "WrongPass123!"):
+        with pytest.raises(InvalidCredentials):
+            sign_in(world.ports, email=ANN["email"], password=password)
+    deliver(world)
+    verify_email(world.ports, token=world.mailer.last("verification").token)
+    assert sign_in(world.ports, email=ANN["email"], password=ANN["password"])
+
+
+def test_private_invitations_tell_only_the_mailbox():
+    world = private()
+    invite = {"email": ANN["email"], "name": "Ann", "request_key": "key"}
+    assert reserve_account(world.ports, **invite) is None
+    assert reserve_account(world.ports, **invite) is None
+    assert reserve_account(world.ports, **{**invite, "request_key": "another"}) is None
+    assert world.only_account().status == "invited"
+    assert [each.kind for each in world.events if isinstance(each, MailRequested)] == ["claim", "claim"]
 
 
 def test_a_leaked_password_is_refused(world):

@@ -1,6 +1,7 @@
 """The worker that sends mails: at least once, with one token, and nothing that makes no sense any more."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -10,7 +11,7 @@ from auth_svc.application.send_mail import send_mail
 from auth_svc.application.sign_in import sign_in
 from auth_svc.application.verify_email import verify_email
 from auth_svc.domain.mail import MailRefused, MailRequested, MailUnavailable
-from lib.ids import new_id
+from lib.ids import new_id, new_id_after, utc_now
 from tests.fakes.auth import AuthWorld
 from tests.fakes.auth_postman import deliver
 
@@ -79,6 +80,15 @@ def test_a_late_mail_does_not_replace_the_token_of_a_newer_one(world):
     (mail,) = world.mailer.sent
     assert mail.id == newer
     assert verify_email(world.ports, token=mail.token) == "verified"
+
+
+def test_a_clock_that_once_ran_ahead_keeps_no_later_mail_back(world):
+    ahead, now = str(new_id_after(utc_now() + timedelta(hours=1))), str(new_id())
+    send(world, event_id=ahead)
+    verify_email(world.ports, token=world.mailer.sent[0].token)
+    world.only_account().email_verified = False
+    send(world, event_id=now)
+    assert [mail.id for mail in world.mailer.sent] == [ahead, now]
 
 
 def test_a_refused_mail_is_given_up_and_audited(world):

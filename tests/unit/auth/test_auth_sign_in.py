@@ -6,6 +6,7 @@ from auth_svc.application.register_account import register_account
 from auth_svc.application.reserve_account import reserve_account
 from auth_svc.application.sign_in import sign_in
 from auth_svc.domain.account import InvalidCredentials, LoggedIn
+from lib.errors import Unavailable
 from tests.fakes.auth import AuthWorld, CannotSignError
 
 PASSWORD = "größte Übung"
@@ -136,3 +137,15 @@ def test_nobody_signs_in_while_tokens_cannot_be_signed(world):
     with pytest.raises(CannotSignError):
         sign_in(world.ports, email="ann@example.com", password=PASSWORD)
     assert len(world.store.sessions) == 1
+
+
+def test_a_hash_that_cannot_be_renewed_now_keeps_nobody_out(world):
+    change(world, password_hash=f"old:{PASSWORD}")
+
+    class Busy(type(world.hasher)):
+        def hash(self, password):
+            raise Unavailable("too much to do", retry_after=1)
+
+    busy = Busy(world.store)
+    assert sign_in(replace(world.ports, hasher=busy), email="ann@example.com", password=PASSWORD)
+    assert world.only_account().password_hash == f"old:{PASSWORD}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,8 @@ from tests.unit.gateway.conftest import Configure
 from tests.unit.gateway.test_gateway_limits import LOGIN, NOWHERE
 
 WRONG = Fault("unauthenticated", "invalid_credentials", "this does not match")
+UNKNOWN_DEVICE = Fault("limited", "rate_limited", "known devices only", {"retry_after": 12345})
+KNOWN, MADE_UP = "dt_known", "dt_made_up"
 #: more than the general limit of the route lets pass in a minute would hide what is looked at here
 FEW = {"LOGIN_FAILURES_PER_ADDRESS": "3/10minute", "LOGIN_FAILURES_GLOBAL": "6/minute"}
 
@@ -23,6 +25,15 @@ FEW = {"LOGIN_FAILURES_PER_ADDRESS": "3/10minute", "LOGIN_FAILURES_GLOBAL": "6/m
 def attempt(client: FlaskClient, address: str = "192.0.2.1", **more: Any) -> Any:
     body = {"email": "ann@example.com", "password": "guess", **more}
     return client.post(LOGIN, json=body, environ_base={"REMOTE_ADDR": address})
+
+
+def service(answer: Any) -> Callable[..., Any]:
+    """Return what answers as auth_svc does: where it has to know the device, it refuses others unseen."""
+
+    def login(*, device_token: str | None = None, known_device_only: bool = False, **_: Any) -> Any:
+        return UNKNOWN_DEVICE if known_device_only and device_token != KNOWN else answer
+
+    return login
 
 
 @pytest.fixture
@@ -48,7 +59,7 @@ def test_an_address_with_too_many_failures_is_not_listened_to(client: FlaskClien
     assert asked(cluster) == 3
     # The right password would not help, and a known device does not either: the address is the guesser's.
     cluster.answers["auth_svc.login"] = EXAMPLES["SignedIn"]
-    assert attempt(client, device_token="dt_known").status_code == 429
+    assert attempt(client, device_token=KNOWN).status_code == 429
     assert attempt(client, "192.0.2.2").status_code == 200
 
 
@@ -91,19 +102,81 @@ def test_too_many_failures_everywhere_leave_the_door_open_for_known_devices_only
     assert response.json["violated-policies"] == ["all-failed-logins"]
     assert 1 <= int(response.headers["Retry-After"]) <= 60
     assert asked(cluster) == 6
-    cluster.answers["auth_svc.login"] = EXAMPLES["SignedIn"]
+    cluster.answers["auth_svc.login"] = service(EXAMPLES["SignedIn"])
     assert attempt(client, next(everywhere)).status_code == 429
     assert attempt(client, next(everywhere), device_token="").status_code == 429
-    assert attempt(client, next(everywhere), device_token="dt_known").status_code == 200
+    assert asked(cluster) == 6
+    assert attempt(client, next(everywhere), device_token=MADE_UP).status_code == 429
+    assert attempt(client, next(everywhere), device_token=KNOWN).status_code == 200
 
 
-def test_a_made_up_device_is_still_held_to_its_address(
+def test_the_service_is_told_to_know_the_device_only_after_too_many_failures(
     client: FlaskClient, cluster: FakeCluster, everywhere: Iterator[str]
+) -> None:
+    cluster.answers["auth_svc.login"] = service(WRONG)
+    for _ in range(6):
+        assert attempt(client, next(everywhere), device_token=MADE_UP).status_code == 401
+    assert {"known_device_only" in each for each in cluster.called("auth_svc.login")} == {False}
+    attempt(client, next(everywhere), device_token=MADE_UP)
+    assert cluster.called("auth_svc.login")[6:] == [
+        {"email": "ann@example.com", "password": "guess", "device_token": MADE_UP, "known_device_only": True}
+    ]
+
+
+@pytest.mark.parametrize("value", [True, False, None])
+def test_no_client_decides_whether_its_device_has_to_be_known(
+    client: FlaskClient, cluster: FakeCluster, value: Any
+) -> None:
+    assert attempt(client, known_device_only=value).status_code == 422
+    assert asked(cluster) == 0
+
+
+def test_a_made_up_device_is_refused_as_none_is(
+    client: FlaskClient, cluster: FakeCluster, everywhere: Iterator[str]
+) -> None:
+    cluster.answers["auth_svc.login"] = service(WRONG)
+    for _ in range(6):
+        attempt(client, next(everywhere))
+    none, made_up = (attempt(client, next(everywhere), **more) for more in ({}, {"device_token": MADE_UP}))
+    assert none.status_code == made_up.status_code == 429
+    assert made_up.json | {"request_id": ""} == none.json | {"request_id": ""}
+    assert 1 <= int(made_up.headers["Retry-After"]) <= 60
+    assert int(none.headers["Retry-After"]) - int(made_up.headers["Retry-After"]) in (0, 1)
+    assert made_up.headers["RateLimit-Policy"] == none.headers["RateLimit-Policy"]
+    assert '"all-failed-logins";q=6;w=60' in made_up.headers["RateLimit-Policy"]
+    assert '"all-failed-logins";r=0;t=' in made_up.headers["RateLimit"]
+
+
+def test_a_made_up_device_is_no_guess(client: FlaskClient, cluster: FakeCluster, everywhere: Iterator[str]) -> None:
+    """Its password was not looked at."""
+    cluster.answers["auth_svc.login"] = service(WRONG)
+    for _ in range(6):
+        attempt(client, next(everywhere))
+    assert [attempt(client, device_token=MADE_UP).json["violated-policies"] for _ in range(4)] == [
+        ["all-failed-logins"]
+    ] * 4
+
+
+def test_a_known_device_is_still_held_to_its_address(
+    client: FlaskClient, cluster: FakeCluster, everywhere: Iterator[str]
+) -> None:
+    cluster.answers["auth_svc.login"] = service(WRONG)
+    for _ in range(6):
+        attempt(client, next(everywhere))
+    codes = [attempt(client, device_token=KNOWN).status_code for _ in range(4)]
+    assert codes == [401] * 3 + [429]
+
+
+@pytest.mark.parametrize(
+    "answer, status", [(Unavailable("auth_svc is not running"), 503), (Fault("internal", "x"), 500)]
+)
+def test_a_service_that_fails_is_not_taken_for_one_that_refuses(
+    client: FlaskClient, cluster: FakeCluster, everywhere: Iterator[str], answer: Exception, status: int
 ) -> None:
     for _ in range(6):
         attempt(client, next(everywhere))
-    codes = [attempt(client, device_token=f"dt_{number}").status_code for number in range(4)]
-    assert codes == [401] * 3 + [429]
+    cluster.answers["auth_svc.login"] = answer
+    assert attempt(client, next(everywhere), device_token=KNOWN).status_code == status
 
 
 def test_a_success_takes_nothing_back(client: FlaskClient, cluster: FakeCluster, everywhere: Iterator[str]) -> None:

@@ -27,7 +27,7 @@ from tests.unit.gateway.conftest import Configure
 LIMITS = {
     "/auth/register": (10, 200),
     "/auth/login": (10, 200),
-    "/auth/refresh": (30, 2000),
+    "/auth/refresh": (300, 20000),
     "/auth/email/verification": (5, 50),
     "/auth/email/verify": (10, 50),
     "/auth/email/change": (5, 50),

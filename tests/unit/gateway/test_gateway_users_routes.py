@@ -38,6 +38,14 @@ def test_adding_a_user_without_a_token(client: FlaskClient, cluster: FakeCluster
     assert call.context.actor.is_anonymous
 
 
+def test_where_registration_is_private_the_answer_tells_nothing(client: FlaskClient, cluster: FakeCluster) -> None:
+    cluster.answers["users_svc.create_user"] = {"accepted": True}
+    response = client.post("/api/v1/users", json=NEW_USER)
+    assert (response.status_code, response.data) == (202, b"{}")
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "Location" not in response.headers
+
+
 def test_adding_a_user_with_a_token_says_who_adds(client: FlaskClient, cluster: FakeCluster, issuer: Issuer) -> None:
     token = issuer.token(roles=["admin"])
     response = client.post("/api/v1/users", json=NEW_USER, headers={"Authorization": f"Bearer {token}"})

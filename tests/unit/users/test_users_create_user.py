@@ -103,6 +103,16 @@ def test_a_crash_after_the_reservation_is_healed_by_the_accounts_event(world):
     assert list(world.profiles) == [account.id]
 
 
+@pytest.mark.parametrize("email", ["ann@example.com", "ANN@example.com", "bob@example.com"])
+def test_where_nobody_is_told_who_has_an_account_there_is_no_user_to_see(world, email):
+    ann = create_user(world.ports(), email="ann@example.com", name="Ann")
+    world.identities.private = True
+    assert create_user(world.ports(), email=email, name="Somebody") is None
+    assert list(world.profiles) == [ann.id]
+    # A free address has its account all the same: the profile comes with the account's event.
+    assert world.identities.find(email) is not None
+
+
 def test_where_invitations_are_closed_only_those_who_may_add_users(world):
     ports = world.ports(open_invitations=False)
     with pytest.raises(InvitationsClosed) as refused:

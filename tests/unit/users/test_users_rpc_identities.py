@@ -52,6 +52,10 @@ def test_a_reservation_is_asked_and_answered():
     assert auth.asked == [("reserve_account", "ann@example.com", "Ann", "one-key")]
 
 
+def test_a_reservation_that_tells_nothing_is_no_account():
+    assert reserve(Auth({"accepted": True})) is None
+
+
 def test_an_account_is_asked_for_by_its_id_as_text():
     auth = Auth({"id": ANN, "email": "ann@example.com", "name": "Ann", "roles": [], "status": "active"})
     assert RpcIdentities(auth).get_account(UUID(ANN)) == Identity(UUID(ANN), "ann@example.com", "Ann")

@@ -116,6 +116,15 @@ def test_an_added_user_comes_back_with_id_address_and_name(world, service):
     assert service.create_user(email="bob@example.com", name="Bob", request_key="one-key") == user
 
 
+@pytest.mark.parametrize("actor", [ANONYMOUS, account("admin"), SYSTEM])
+@pytest.mark.parametrize("email", ["ann@example.com", "bob@example.com"])
+def test_where_nobody_is_told_who_has_an_account_every_address_is_accepted(world, service, actor, email):
+    world.identities.private = True
+    service.caller = actor
+    assert service.create_user(email=email, name="Somebody", request_key="one-key") == {"accepted": True}
+    assert world.profiles == {}
+
+
 @pytest.mark.parametrize("actor", [SYSTEM, account("admin")])
 def test_administrators_and_the_system_add_users_where_invitations_are_closed(world, service, actor):
     service.ports, service.caller = world.ports(open_invitations=False), actor
