@@ -135,7 +135,7 @@ def test_a_broker_that_has_lost_its_data_gets_its_queues_and_its_events_back(
         timeout=30,
         check=False,
     )
-    assert again.stdout.strip() == "to be sent again: 3", again.stderr
+    assert again.stdout.strip() == "to be sent again: 6", again.stderr  # three accounts, and a mail to each
     eventually(lambda: _profile(database, lost) and _profile(database, unheard))
     eventually(lambda: not rows(database, "auth_lonely", "select 1 from outbox where sent_at is null"))
     # Three accounts, one of them heard of twice: counted once.

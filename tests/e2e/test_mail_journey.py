@@ -108,6 +108,7 @@ def test_a_changed_password_ends_the_other_sessions(client: Client, stack: Stack
 def test_an_account_moves_to_another_address_and_back(client: Client, stack: Stack, mailbox: Mailbox) -> None:
     old, new = unique_email(), unique_email()
     client.register(email=old)
+    assert post(stack, "/auth/email/verify", token=mailbox.token(old, "verification")).status_code == 200
     body = {"new_email": new, "current_password": PASSWORD}
     assert client.post("/auth/email/change", body).status_code == 202
     token, back = mailbox.token(new, "email_change"), mailbox.token(old, "email_change_notice")

@@ -130,7 +130,7 @@ def test_an_interrupted_registration_makes_one_account_and_is_not_called_a_succe
     assert answer.headers["Retry-After"]
 
     ((user_id,),) = rows(database, "auth", "select id::text from accounts where email = :email", email=email)
-    assert _events(database, "auth", user_id) == ["user.registered"]
+    assert _events(database, "auth", user_id) == ["user.registered", "mail.requested"]
     assert len(rows(database, "auth", "select 1 from sessions where account_id = :id", id=user_id)) == 1
     eventually(lambda: rows(database, "users", "select 1 from profiles where id = :id", id=user_id))
     assert len(rows(database, "users", "select 1 from profiles where email = :email", email=email)) == 1
@@ -226,7 +226,7 @@ def _check_created_user(gateway: Stack, database: Any, email: str, answer: reque
     assert answer.json() == {"id": user_id, "email": email, "name": "Jane"}
     account = "select id::text, status from accounts where email = :email"
     assert rows(database, "auth", account, email=email) == [(user_id, "invited")]
-    assert _events(database, "auth", user_id) == ["user.registered"]
+    assert _events(database, "auth", user_id) == ["user.registered", "mail.requested"]
     assert rows(database, "users", "select id::text from profiles where email = :email", email=email) == [(user_id,)]
 
     headers = {"Idempotency-Key": email} if keyed else {}

@@ -55,7 +55,7 @@ def watched(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     file = tmp_path / "hub"
     commands = {"auth_svc": [sys.executable, "-m", "tests.services.watched", "auth_svc"]}
     usual = stack.command
-    patience = {"RPC_TIMEOUT": "30", "GATEWAY_THREADS": str(AT_ONCE)}
+    patience = {"RPC_TIMEOUT": "30", "REFRESH_GRACE": "60", "OFFLOAD_WAIT": "30", "GATEWAY_THREADS": str(AT_ONCE)}
     stack.stop(["auth_svc", "gateway"])
     with monkeypatch.context() as patch:
         patch.setattr(stack, "command", lambda name: commands.get(name) or usual(name))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 import sqlalchemy as sa
 
-from auth_svc.application.register_account import register_account
-from auth_svc.application.sign_in import sign_in
-from auth_svc.domain.account import InvalidCredentials
 from auth_svc.infrastructure.argon2 import Argon2Hasher
 from tests.e2e.client import PASSWORD, Client, unique_email
 from tests.support.stack import Stack
@@ -35,16 +33,30 @@ def one_hash() -> float:
 
 
 @pytest.fixture
-def kinds(stack: Stack, database: Any) -> dict[str, dict[str, str]]:
-    """What is sent for each kind of failed login, to a service that locks accounts."""
+def locking(stack: Stack, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    """The product with a service that locks accounts; as another program, if the test names one."""
+    program = getattr(request, "param", None)
+    usual = stack.command
     stack.stop(["auth_svc"])
-    stack.start("auth_svc", RATE_LIMITS="on", LOCKOUT_ATTEMPTS="100")
+    with monkeypatch.context() as patch:
+        if program is not None:
+            command = [sys.executable, "-m", program, "auth_svc"]
+            patch.setattr(stack, "command", lambda name: command if name == "auth_svc" else usual(name))
+        stack.start("auth_svc", RATE_LIMITS="on", LOCKOUT_ATTEMPTS="100")
+    yield stack
+    stack.stop(["auth_svc"])
+    stack.start("auth_svc")
+
+
+@pytest.fixture
+def kinds(locking: Stack, database: Any) -> dict[str, dict[str, str]]:
+    """What is sent for each kind of failed login."""
     people = {}
     for kind in ("wrong", "empty", "locked", "disabled"):
         people[kind] = unique_email()
-        Client(stack.url).register(email=people[kind])
+        Client(locking.url).register(email=people[kind])
     people["invited"] = unique_email()
-    requests.post(f"{stack.url}/users", json={"email": people["invited"], "name": "Grace"}, timeout=10)
+    requests.post(f"{locking.url}/users", json={"email": people["invited"], "name": "Grace"}, timeout=10)
     people["unknown"] = unique_email()
     with database("auth") as connection:
         connection.execute(
@@ -52,68 +64,64 @@ def kinds(stack: Stack, database: Any) -> dict[str, dict[str, str]]:
             {"email": people["disabled"]},
         )
         connection.execute(sa.text("delete from login_attempts"))
-    requests.post(f"{stack.url}/auth/login", json={"email": people["locked"], "password": "wrong"}, timeout=10)
+    requests.post(f"{locking.url}/auth/login", json={"email": people["locked"], "password": "wrong"}, timeout=10)
     with database("auth") as connection:
         connection.execute(sa.text("update login_attempts set attempts = 1000"))
     passwords = {"wrong": "WrongPass123!", "empty": "", "unknown": PASSWORD}
     return {kind: {"email": email, "password": passwords.get(kind, PASSWORD)} for kind, email in sorted(people.items())}
 
 
-@pytest.mark.timeout(400)
-def test_every_kind_of_failed_login_has_the_same_answer_after_the_same_time(
-    stack: Stack, kinds: dict[str, dict[str, str]], database: Any
-) -> None:
-    http = requests.Session()
-    answers = set()
+class Trial:
+    """Failed logins of all kinds in turns, measured where an attacker measures: at the gateway."""
 
-    def fail(body: dict[str, str]) -> float:
+    def __init__(self, stack: Stack, kinds: dict[str, dict[str, str]], database: Any) -> None:
+        self._url, self._database = f"{stack.url}/auth/login", database
+        self._http = requests.Session()
+        self.answers: set[tuple[int, str, str]] = set()
+        self._actions = {kind: lambda body=body: self._fail(body) for kind, body in kinds.items()}
+        interleaved(self._actions, 3)
+
+    def round(self) -> list[str]:
+        """Return which kinds can be told apart."""
+        with self._database("auth") as connection:
+            # Nobody but the locked one is locked out by the rounds before.
+            connection.execute(sa.text("delete from login_attempts where attempts < 1000"))
+        samples = interleaved(self._actions, SAMPLES)
+        return differences(samples, delta=DELTA, seconds=one_hash() * SHARE_OF_A_HASH)
+
+    def _fail(self, body: dict[str, str]) -> float:
         started = time.perf_counter()
-        answer = http.post(f"{stack.url}/auth/login", json=body, timeout=20)
+        answer = self._http.post(self._url, json=body, timeout=20)
         took = time.perf_counter() - started
         document = answer.json()
         document.pop("request_id")
-        answers.add((answer.status_code, str(document), answer.headers["WWW-Authenticate"]))
+        self.answers.add((answer.status_code, str(document), answer.headers["WWW-Authenticate"]))
         return took
 
-    actions = {kind: lambda body=body: fail(body) for kind, body in kinds.items()}
-    interleaved(actions, 3)
-    found = []
-    try:
-        for _ in range(ROUNDS):
-            with database("auth") as connection:
-                # Nobody but the locked one is locked out by the rounds before.
-                connection.execute(sa.text("delete from login_attempts where attempts < 1000"))
-            found = differences(interleaved(actions, SAMPLES), delta=DELTA, seconds=one_hash() * SHARE_OF_A_HASH)
-            if not found:
-                break
-    finally:
-        stack.stop(["auth_svc"])
-        stack.start("auth_svc")
+
+@pytest.mark.timeout(400)
+def test_every_kind_of_failed_login_has_the_same_answer_after_the_same_time(
+    locking: Stack, kinds: dict[str, dict[str, str]], database: Any
+) -> None:
+    trial = Trial(locking, kinds, database)
+    found = ["not measured"]
+    for _ in range(ROUNDS):
+        if not (found := trial.round()):
+            break
     assert found == []
-    assert len(answers) == 1
+    assert len(trial.answers) == 1
 
 
-def test_without_the_dummy_hash_the_same_comparison_finds_the_difference(instance):
-    ports = replace(instance(LOCKOUT_ATTEMPTS=100), hasher=Argon2Hasher(lambda function, *args: function(*args)))
-    register_account(ports, email="ann@example.com", password=PASSWORD, name="Ann")
-
-    class WithoutDummy:
-        is_outdated = ports.hasher.is_outdated
-
-        def verify(self, password_hash, password):
-            return password_hash is not None and ports.hasher.verify(password_hash, password)
-
-    def fail(ports, email):
-        started = time.perf_counter()
-        with pytest.raises(InvalidCredentials):
-            sign_in(ports, email=email, password="WrongPass123!")
-        return time.perf_counter() - started
-
-    def compare(ports):
-        actions = {email: lambda email=email: fail(ports, email) for email in ("ann@example.com", "nobody@example.com")}
-        return differences(interleaved(actions, 20), delta=DELTA, seconds=one_hash() * SHARE_OF_A_HASH)
-
-    assert compare(replace(ports, hasher=WithoutDummy()))
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("locking", ["tests.services.undummied"], indirect=True)
+def test_without_the_dummy_hash_every_round_of_it_finds_the_difference(
+    locking: Stack, kinds: dict[str, dict[str, str]], database: Any
+) -> None:
+    trial = Trial(locking, kinds, database)
+    for _ in range(ROUNDS):
+        told = " ".join(trial.round())
+        assert "unknown / wrong" in told
+        assert "invited / wrong" in told
 
 
 @pytest.mark.parametrize(

@@ -249,8 +249,10 @@ def test_a_place_is_given_back_however_the_mail_fares():
             assert "450" in is_unavailable(mailer)
             server.answers.clear()
             mailer.send(MAIL)
-            with pytest.raises(ValueError, match="Invalid"):
+            with pytest.raises(MailRefused):
                 mailer.send(replace(MAIL, to="no address"))
+            with pytest.raises(ValueError, match="token"):
+                mailer.send(replace(MAIL, token=None))
 
     assert len(server.received) == PLACES + 1
 
