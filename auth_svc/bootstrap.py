@@ -115,6 +115,8 @@ def build_mailer(config: Mapping[str, Any]) -> Mailer:
         mail_folder=config["MAIL_FOLDER"],
         public_url=config["PUBLIC_URL"],
         now=utc_now,
+        # A server that falls silent must not hold all workers.
+        places=max(1, min(mail.PLACES, config.get("WORKERS", {}).get("auth_svc", 160) // 2)),
     )
     return MailerWithFaultPoints(mailer)
 

@@ -68,6 +68,7 @@ def operation(
     query: Schema | None = None,
     token: bool | None = False,
     key: bool | None = None,
+    one: bool | None = None,
     errors: Errors = (),
 ) -> Callable[[View], View]:
     """Describe a view. Its docstring gives the summary and the description.
@@ -78,6 +79,7 @@ def operation(
     :param form: the body is a form of RFC 6749, with the client's credentials
     :param token: whether an access token is needed; None: it may be there
     :param key: whether an Idempotency-Key is needed; False: it may be there; None: there is none
+    :param one: whether one resource is read, with an ETag; None: if it has neither body nor query
     :param errors: statuses and codes beyond those that follow from the rest
     """
     status = gives[0]
@@ -113,7 +115,7 @@ def operation(
         limited = limits_of(view) is not None
         if limited:
             codes.add(429)
-        readable = status == 200 and takes is None and query is None
+        readable = one if one is not None else status == 200 and takes is None and query is None
         if readable:
             parameters.append(IF_NONE_MATCH)
         elif status != 200 or takes is not None:

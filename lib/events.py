@@ -91,7 +91,10 @@ class EventHandler(NamekoEventHandler):
         if exc_info is None:
             self.queue_consumer.ack_message(message)
         else:
-            log.warning("event handler %s failed", self.method_name, exc_info=exc_info)
+            # Something that is away for an hour has no news in each of its tracebacks.
+            log.warning(
+                "event handler %s failed", self.method_name, exc_info=None if _is_away(exc_info[1]) else exc_info
+            )
             self._move(message, exc_info[1], park=False)
         return result, exc_info
 

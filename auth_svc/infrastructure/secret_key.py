@@ -1,7 +1,8 @@
 """Keys for single purposes, made from the operator's SECRET_KEY.
 
 SECRET_KEY may hold several keys, separated by commas: the first is used for new things, all of them to read old ones.
-So a key is rotated by putting a new one in front, and withdrawn by taking the old one away.
+So a key is rotated by adding a new one behind, moving it in front once all instances know it, and taking the old one
+away in the end.
 """
 
 from __future__ import annotations

@@ -83,6 +83,7 @@ def list_accounts(data: dict[str, Any]) -> Response:
 @operation(
     gives=(200, "AdminAccount"),
     query=LOOKING,
+    one=True,
     token=True,
     errors={403: FORBIDDEN, 404: NOT_FOUND, 422: OF_REASONS},
 )
@@ -153,6 +154,7 @@ def set_roles(data: dict[str, Any], account_id: str) -> Response:
 @operation(
     gives=(200, "SessionList"),
     query=LOOKING,
+    one=True,
     token=True,
     errors={403: FORBIDDEN, 404: NOT_FOUND, 422: OF_REASONS},
 )

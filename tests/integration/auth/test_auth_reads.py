@@ -141,7 +141,7 @@ def test_an_account_is_shown_with_its_last_sign_in(world, people):
         "id": mallory.id,
         "email": "mallory@example.com",
         "name": "Mallory",
-        "email_verified": False,
+        "email_verified": True,
         "status": "disabled",
         "roles": (),
         "disabled_reason": "before the test",

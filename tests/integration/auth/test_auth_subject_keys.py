@@ -225,6 +225,23 @@ def test_people_sign_in_where_nothing_opens_their_keys_and_their_trail_stays(ins
         assert [*session.scalars(bare, {"id": account.id})] == ["login.succeeded", "login.failed"]
 
 
+def test_a_new_secret_that_all_know_before_one_uses_it_leaves_nothing_out(auth_sessions, sealed):
+    """Instances of two neighbouring steps run side by side while the secret is changed."""
+    steps = ["old", "old,new", "new,old", "new"]
+
+    def left_out(first, second):
+        mark, person = new_id(), new_id()
+        ciphers = [encrypt(auth_sessions, keys_with(secret), person, mark) for secret in (first, second)]
+        return keys_with(second).decrypt(sealed(person), mark, ciphers[1]) != VALUES
+
+    # The old secret goes away only after everything was sealed anew, so that instances of before make no more of it.
+    assert not any(
+        left_out(*pair) for step in (0, 1) for pair in (steps[step : step + 2], steps[step : step + 2][::-1])
+    )
+    assert not left_out("new,old", "new")
+    assert left_out("new,old", "old"), "in one step it is not to be had"
+
+
 def test_operators_seal_keys_anew_by_command(auth_sessions, ann, sealed):
     uri = auth_sessions.engine.url.render_as_string(hide_password=False)
     config = {**DEFAULTS, "DB_URIS": {"auth_svc:Base": uri}, "SECRET_KEY": "new-secret-key,old-secret-key"}

@@ -43,7 +43,11 @@ from tests.unit.lib.issuer import (
 
 #: the order of the curve's group: (r, N - s) proves what (r, s) proves
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-NOW = int(time.time())
+
+
+def now() -> int:
+    """Asked when a test runs: the whole suite takes longer than a token lives."""
+    return int(time.time())
 
 
 @pytest.fixture
@@ -209,7 +213,7 @@ SIGNED = {
         for name, values in {
             "sub": ("victim", "a1"),
             "sid": ("s0", "s1"),
-            "exp": (NOW + 900, NOW + 901),
+            "exp": (now() + 900, now() + 901),
             "iss": ("https://evil.example", ISSUER),
             "aud": ("other", AUDIENCE),
             "roles": (["admin"], ["user"]),
@@ -238,18 +242,18 @@ SIGNED = {
     **{f"roles {value!r}": (lambda value=value: token_of(roles=value))
        for value in ("admin", {"admin": True}, [["admin"]], ["user", 5], [None], 5, True, None)},
     **{f"{name} {value!r}": (lambda name=name, value=value: token_of(**{name: value}))
-       for name in ("exp", "iat", "nbf") for value in (None, True, "soon", [NOW], {}, str(NOW + 60))},
+       for name in ("exp", "iat", "nbf") for value in (None, True, "soon", [now()], {}, str(now() + 60))},
     "an expiry that is no number": lambda: with_claims(doubled("exp", 0).replace('"exp": 0', '"exp": NaN')),
     "an expiry without end": lambda: with_claims(doubled("exp", 0).replace('"exp": 0', '"exp": Infinity')),
     "an expiry out of range": lambda: with_claims(doubled("exp", 0).replace('"exp": 0', '"exp": 1e999')),
     "an expiry of 400 digits": lambda: token_of(exp=10**400),
-    "issued before there were clocks": lambda: token_of(iat=-(10**400), exp=NOW + 900.5),
+    "issued before there were clocks": lambda: token_of(iat=-(10**400), exp=now() + 900.5),
     "not before 400 digits ago": lambda: token_of(nbf=-(10**400)),
-    "for ever": lambda: token_of(exp=NOW + 10 * 365 * 86400),
-    "expired a minute ago": lambda: token_of(exp=NOW - 60, iat=NOW - 960),
-    "valid in a minute": lambda: token_of(nbf=NOW + 60),
-    "issued in a minute": lambda: token_of(iat=NOW + 60, exp=NOW + 960),
-    "issued in a year": lambda: token_of(iat=NOW + 31_536_000, exp=NOW + 31_536_900),
+    "for ever": lambda: token_of(exp=now() + 10 * 365 * 86400),
+    "expired a minute ago": lambda: token_of(exp=now() - 60, iat=now() - 960),
+    "valid in a minute": lambda: token_of(nbf=now() + 60),
+    "issued in a minute": lambda: token_of(iat=now() + 60, exp=now() + 960),
+    "issued in a year": lambda: token_of(iat=now() + 31_536_000, exp=now() + 31_536_900),
     "more than 8 KiB": lambda: token_of(padding="x" * 9000),
 }  # fmt: skip
 
@@ -269,7 +273,7 @@ def test_what_is_signed_but_no_access_token_is_refused(verifier, make):
         lambda: with_header(typ="AT+JWT"),
         lambda: with_header(jku="https://evil.example", x5u="https://evil.example", x5c=["x"], jwk=public(OTHER, "k1")),
         lambda: token_of(aud=["other", AUDIENCE]),
-        lambda: token_of(exp=NOW + 900.5, iat=NOW - 0.5, nbf=NOW),
+        lambda: token_of(exp=now() + 900.5, iat=now() - 0.5, nbf=now()),
         lambda: token_of(roles=...),
         lambda: token_of(roles=[]),
         lambda: token_of(name="Ægir 🐇"),
