@@ -73,7 +73,8 @@ def sign_in(
         if attempt.device is None and account.email_verified:
             account.request_mail("new_device", session.id)
         access_token = sign(account, session, now)
-        uow.login_attempts.clear(attempt.key)
+        if ports.rules.lockout.attempts is not None:
+            uow.login_attempts.clear(attempt.key)
         uow.audit.add("login.succeeded", account_id=account.id, actor_id=account.id, session_id=session.id)
         uow.commit()
     kept = device_token if attempt.device else ports.device_tokens.issue(account)
