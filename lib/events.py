@@ -91,12 +91,16 @@ class EventHandler(NamekoEventHandler):
         if exc_info is None:
             self.queue_consumer.ack_message(message)
         else:
-            # Something that is away for an hour has no news in each of its tracebacks.
-            log.warning(
-                "event handler %s failed", self.method_name, exc_info=None if _is_away(exc_info[1]) else exc_info
-            )
+            self._tell(exc_info)
             self._move(message, exc_info[1], park=False)
         return result, exc_info
+
+    def _tell(self, exc_info: Any) -> None:
+        if _is_away(exc_info[1]):
+            # What is away for an hour has no news in each of its tracebacks.
+            log.warning("event handler %s waits: %s", self.method_name, getattr(refusal_of(exc_info[1]), "message", ""))
+        else:
+            log.warning("event handler %s failed", self.method_name, exc_info=exc_info)
 
     def _move(self, message: Any, error: BaseException, *, park: bool) -> None:
         """Put a copy where it belongs now, then settle the original."""
