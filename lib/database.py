@@ -142,43 +142,52 @@ class Sessions:
 
         :param parameters: values of its ``bindparam``; a statement that is built once is compiled once
         """
-        with self._single() as connection:
+        with autocommit(self.engine) as connection:
             row = connection.execute(statement, parameters).first()
         return None if row is None else dict(row._mapping)
 
     def all(self, statement: sa.Select[Any], **parameters: Any) -> list[dict[str, Any]]:
         """Return all rows of a SELECT by column name."""
-        with self._single() as connection:
+        with autocommit(self.engine) as connection:
             return [dict(row._mapping) for row in connection.execute(statement, parameters)]
 
-    @contextmanager
-    def _single(self) -> Iterator[sa.Connection]:
-        """Give a connection on which each statement is a transaction by itself.
 
-        Not by SQLAlchemy's ``isolation_level``: changing that back takes a round trip at the next checkout, outside of
-        what SQLAlchemy translates, so a server that has gone would come out as psycopg2's own error.
-        """
-        with self.engine.connect() as connection:
-            driver: Any = connection.connection.dbapi_connection
-            driver.autocommit = True
-            try:
-                yield connection
-            finally:
-                if not driver.closed:
-                    driver.autocommit = False
+@contextmanager
+def autocommit(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Give a connection on which each message to PostgreSQL is a transaction by itself.
+
+    Not by SQLAlchemy's ``isolation_level``: changing that back takes a round trip at the next checkout, outside of
+    what SQLAlchemy translates, so a server that has gone would come out as psycopg2's own error.
+    """
+    with engine.connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        driver.autocommit = True
+        try:
+            yield connection
+        finally:
+            if not driver.closed:
+                driver.autocommit = False
+
+
+@contextmanager
+def saving() -> Iterator[None]:
+    """Tell a commit whose answer was lost from one that has certainly not happened.
+
+    :raises OutcomeUnknown: the server went away within the block
+    """
+    try:
+        yield
+    except sa.exc.DBAPIError as exc:
+        if not exc.connection_invalidated:
+            raise
+        raise OutcomeUnknown("the database went away while it was saving; it may have happened") from exc
 
 
 class _Session(Session):
-    """Tells a commit whose answer was lost from one that has certainly not happened."""
-
     def commit(self) -> None:
         self.flush()  # What fails here has left nothing behind.
-        try:
+        with saving():
             super().commit()
-        except sa.exc.DBAPIError as exc:
-            if not exc.connection_invalidated:
-                raise
-            raise OutcomeUnknown("the database went away while it was saving; it may have happened") from exc
 
 
 def sqlstate(error: BaseException) -> str | None:

@@ -89,6 +89,13 @@ class Unavailable(DomainError):
     kind, code = "unavailable", "unavailable"
 
 
+class Overtaken(Exception):
+    """What was read without a lock has changed since, and nothing was saved: read it again, with a lock.
+
+    For use cases only; no caller gets to see it.
+    """
+
+
 class OutcomeUnknown(Unavailable):
     """It may have happened; ask, or repeat with the same key (503)."""
 

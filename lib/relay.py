@@ -32,6 +32,9 @@ from lib.topology import event_exchange
 log = logging.getLogger(__name__)
 
 POLL_EVERY = 1.0
+#: A commit is followed by its batch at once, but batches begin at least this far apart: under load, several commits
+#: share one, whose cost hardly depends on their number.
+BATCH_EVERY = 0.1
 BATCH = 200
 CONFIRM_WITHIN = 5.0
 PERSISTENT = 2
@@ -175,14 +178,16 @@ class Relay(Extension):
     def _run(self) -> None:
         assert self._sessions is not None  # noqa: S101  (for the type checker)
         service = self.container.service_name
-        purge_at = time.monotonic() + PURGE_EVERY
+        measure_at, purge_at = 0.0, time.monotonic() + PURGE_EVERY
         while True:
             stopping = self._stopping
             self._wake.clear()
-            more = 0
+            began, sent = time.monotonic(), 0
             try:
-                measure_lag(self._sessions, service)
-                more = send_batch(self._sessions, self.broker.link, service)
+                if began >= measure_at:
+                    measure_lag(self._sessions, service)
+                    measure_at = began + POLL_EVERY
+                sent = send_batch(self._sessions, self.broker.link, service)
                 if time.monotonic() >= purge_at:
                     # With a full batch there is more: go on, but not at the cost of what is to be sent.
                     full = purge(self._sessions) >= PURGE_BATCH
@@ -193,7 +198,9 @@ class Relay(Extension):
             except SQLAlchemyError as exc:
                 log.warning("outbox: no database (%s)", type(exc).__name__)
                 time.sleep(0.5)
-            if stopping and not more:
+            if stopping and not sent:
                 return
-            if not more:
+            if not stopping and sent < BATCH:
                 self._wake.wait(POLL_EVERY)
+                if not self._stopping:
+                    time.sleep(max(0.0, began + BATCH_EVERY - time.monotonic()))

@@ -10,11 +10,16 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
 
 from lib import outbox
 from lib.aggregate import Aggregate
+from lib.database import autocommit, saving
+from lib.errors import Overtaken
 from lib.ids import utc_now
+from lib.objects import can_be_written, writes_of
 from lib.statements import insert_unless_there
+from lib.writes import Form, Write, inserting, is_overtaken, write
 
 
 def constraint_of(error: IntegrityError) -> str | None:
@@ -26,7 +31,12 @@ def constraint_of(error: IntegrityError) -> str | None:
 class SqlUnitOfWork:
     """Base of each service's unit of work; a subclass adds its repositories in `__enter__`.
 
-    Leaving the block without `commit` rolls everything back.
+    Leaving the block without `commit` rolls everything back. A block commits once.
+
+    A transaction begins with the first statement that runs in the session: a lock, a read of several rows. One that
+    has not begun by the time of the commit need not begin: then all that there is to write, the events too, goes to
+    PostgreSQL in one message, which is a transaction by itself (`lib.writes`). Objects that were read without a lock
+    are guarded by their version there, and by SQLAlchemy (``version_id_col``) otherwise.
 
     :param sessions: makes a fresh SQLAlchemy session (``expire_on_commit=False``)
     """
@@ -35,6 +45,7 @@ class SqlUnitOfWork:
 
     def __init__(self, sessions: Callable[[], Session]) -> None:
         self._sessions = sessions
+        self._later: list[Write] = []
 
     def __enter__(self) -> Self:
         self.session = self._sessions()
@@ -44,6 +55,30 @@ class SqlUnitOfWork:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.session.close()
+
+    def first(self, statement: sa.Select[Any], **parameters: Any) -> sa.Row[Any] | None:
+        """Return the first row of a SELECT of columns, or None: as the transaction sees it if it has begun.
+
+        Does not begin one. Not for what the same block has added.
+        """
+        if self._has_begun:
+            return self.session.execute(statement, parameters).first()
+        with autocommit(self._engine) as connection:
+            return connection.execute(statement, parameters).first()
+
+    def later(self, form: Form, **values: Any) -> None:
+        """Write this on commit, after the objects and before the events."""
+        self._later.append(Write(form, values))
+
+    def at_once(self, form: Form, **values: Any) -> Any:
+        """Write this now, whatever becomes of the rest, and return its first value.
+
+        Before the transaction has begun: what was written then would be undone with the rest.
+        """
+        if self._has_begun:
+            raise RuntimeError("the transaction has begun: nothing can be written beside it")
+        with autocommit(self._engine) as connection, saving():
+            return write(connection, [Write(form, values)]).scalar_one()
 
     def first_time(self, handler: str, event_id: str) -> bool:
         """Note that `handler` saw the event, in this transaction; False if it did before.
@@ -55,9 +90,7 @@ class SqlUnitOfWork:
 
     def seen(self, handler: str, event_id: str) -> bool:
         """Tell whether `handler` saw the event, and note nothing: for work that cannot be part of a transaction."""
-        inbox = _INBOX.c
-        asked = sa.select(inbox.event_id).where(inbox.handler == handler, inbox.event_id == UUID(event_id))
-        return self.session.scalar(asked) is not None
+        return self.first(_SEEN_BEFORE, handler=handler, event_id=UUID(event_id)) is not None
 
     def announce(self, aggregate: Aggregate) -> None:
         """Send the events of something that has no row of its own, on commit."""
@@ -67,21 +100,72 @@ class SqlUnitOfWork:
         """Write the state and its events together, then wake the relay.
 
         Repositories translate the constraint violations that they know (`constraint_of`) in an override.
+
+        :raises Overtaken: an object that was read without a lock has changed since
         """
-        # State before events: the row locks of these writes put the events of one subject in order.
-        self.session.flush()
-        rows = [row for each in self.session.info.pop(_CHANGED, ()) for row in outbox.rows_of(each)]
-        if rows:
-            self.session.execute(sa.insert(_OUTBOX), rows)
-        self.session.commit()
-        if rows:
+        try:
+            if self._has_begun or not can_be_written(self.session):
+                events = self._commit_transaction()
+            else:
+                events = self._commit_at_once()
+        except StaleDataError as exc:
+            raise Overtaken from exc
+        except sa.exc.DBAPIError as exc:
+            if is_overtaken(exc):
+                raise Overtaken from exc
+            raise
+        if events:
             outbox.announce()
+
+    @property
+    def _has_begun(self) -> bool:
+        return _BEGUN in self.session.info
+
+    @property
+    def _engine(self) -> sa.Engine:
+        engine = self.session.get_bind()
+        assert isinstance(engine, sa.Engine)  # noqa: S101  (for the type checker)
+        return engine
+
+    def _commit_transaction(self) -> bool:
+        session = self.session
+        # State before events: the row locks of these writes put the events of one subject in order.
+        session.flush()
+        events = self._events()
+        if writes := [*self._later, *events]:
+            write(session.connection(), writes)
+        session.commit()
+        return bool(events)
+
+    def _commit_at_once(self) -> bool:
+        _hold_changed(self.session, None, None)
+        objects = writes_of(self.session)
+        events = self._events()
+        if writes := [*objects, *self._later, *events]:
+            with autocommit(self._engine) as connection, saving():
+                write(connection, writes)
+        self.session.expunge_all()
+        return bool(events)
+
+    def _events(self) -> list[Write]:
+        changed = self.session.info.pop(_CHANGED, ())
+        return [Write(_EVENT, row) for each in changed for row in outbox.rows_of(each)]
 
 
 _OUTBOX = outbox.outbox_table(sa.MetaData())
 _INBOX = outbox.inbox_table(sa.MetaData())
+_EVENT = inserting(_OUTBOX, leave_out=("position", "sent_at"))
 _SEEN = insert_unless_there(_INBOX)
+_SEEN_BEFORE = sa.select(_INBOX.c.event_id).where(
+    _INBOX.c.handler == sa.bindparam("handler"), _INBOX.c.event_id == sa.bindparam("event_id")
+)
 _CHANGED = "changed aggregates"
+_BEGUN = "a transaction has begun"
+
+
+@sa.event.listens_for(Session, "after_begin")
+def _note_begin(session: Session, _transaction: Any, _connection: Any) -> None:
+    session.info[_BEGUN] = True
 
 
 @sa.event.listens_for(Session, "before_flush")

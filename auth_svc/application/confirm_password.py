@@ -30,7 +30,6 @@ def confirm_password(ports: Ports, *, account_id: UUID, current_password: str, p
             raise AccountNotFound
         key = ports.login_keys.of_address(confirming(account))
         number = uow.login_attempts.count(key, ports.now(), policy.window) if policy.attempts is not None else 1
-        uow.commit()
     presented = presented_password(current_password)
     password_hash = account.password_hash if presented and not policy.locks(number) else None
     matches = check_password(ports, password_hash=password_hash, password=presented, key=key)

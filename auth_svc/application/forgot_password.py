@@ -18,9 +18,9 @@ def forgot_password(ports: Ports, *, email: str) -> None:
     except InvalidEmail:
         return
     with ports.unit_of_work() as uow:
-        account = uow.accounts.find_by_email(address)
+        account_id = uow.accounts.find_id_by_email(address)
         request = MailRequest(id=ports.new_id())
         # An id that is nobody's, if need be: the same is written for every address.
-        request.send("password_reset", account.id if account else ports.new_id())
+        request.send("password_reset", account_id or ports.new_id())
         uow.announce(request)
         uow.commit()

@@ -27,11 +27,20 @@ class Accounts(Protocol):
     def get(self, account_id: UUID) -> Account:
         """Return the account, locked until the transaction ends; raises `AccountNotFound`."""
 
+    def update(self, account: Account) -> None:
+        """Save an account that an earlier transaction has read without a lock, if it is still as it was then.
+
+        `commit` raises `Overtaken` otherwise.
+        """
+
     def find(self, account_id: UUID) -> Account | None:
         """Return the account to read, without a lock."""
 
     def find_by_email(self, email: Email) -> Account | None:
         """Return the account to read, without a lock."""
+
+    def find_id_by_email(self, email: Email) -> UUID | None:
+        """Return the id alone: that takes as long for an address that nobody has here."""
 
     def find_by_request_key(self, request_key: str) -> Account | None:
         """Return the account that the request with this key made."""
@@ -104,13 +113,16 @@ class MailCounts(Protocol):
     def so_far(self, account_id: UUID, kind: MailKind, now: datetime, window: timedelta) -> int:
         """Return how many mails there were since the window began."""
 
-    def count(self, account_id: UUID, kind: MailKind, now: datetime, window: timedelta) -> int:
-        """Count one more mail and return how many there were since the window began."""
+    def count(self, account_id: UUID, kind: MailKind, now: datetime, window: timedelta) -> None:
+        """Count one more mail."""
 
 
 class LoginAttempts(Protocol):
     def count(self, key: bytes, now: datetime, window: timedelta) -> int:
-        """Count one more attempt and return its number since the window began. Saved on commit."""
+        """Count one more attempt and return its number since the window began.
+
+        Saved at once, before anything is locked: what was tried stays counted.
+        """
 
     def take_back(self, key: bytes) -> None:
         """Count one attempt less: it was not looked at."""
@@ -222,6 +234,7 @@ class UnitOfWork(Protocol):
     def commit(self) -> None:
         """Save the changes and their events together.
 
+        :raises Overtaken: an account that was read without a lock has changed since
         :raises EmailTaken: a parallel transaction was faster with the same address
         :raises RequestKeyTaken: … with the same request key
         :raises SigningKeyExists: … with the first signing key

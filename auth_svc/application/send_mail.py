@@ -12,7 +12,7 @@ from uuid import UUID
 
 from auth_svc.application.ports import Ports
 from auth_svc.application.repositories import UnitOfWork
-from auth_svc.domain.account import Account
+from auth_svc.domain.account import Account, AccountNotFound
 from auth_svc.domain.email import Email
 from auth_svc.domain.email_change import EmailChange
 from auth_svc.domain.mail import Mail, MailKind, MailRefused
@@ -68,11 +68,13 @@ def send_mail(ports: Ports, *, event_id: str, account_id: str, kind: MailKind, r
 def _prepare(ports: Ports, event_id: str, account_id: UUID, kind: MailKind, reference: UUID | None) -> Mail | None:
     """Return the mail, its token's hash saved; None if there is nothing to be sent."""
     with ports.unit_of_work() as uow:
-        account = uow.accounts.find(account_id)
-        if account is None or uow.seen(HANDLER, event_id):
+        if uow.seen(HANDLER, event_id):
             return None
-        # Locked for tokens' sake: two mails of a kind put theirs in the same place.
-        account = uow.accounts.get(account_id)
+        try:
+            # Locked for tokens' sake: two mails of a kind put theirs in the same place.
+            account = uow.accounts.get(account_id)
+        except AccountNotFound:
+            return None
         draft = _draft(ports, uow, account, kind, reference)
         now = ports.now()
         if draft is None or not _within_limit(ports, uow, account_id, draft.kind, now):

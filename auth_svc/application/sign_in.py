@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from uuid import UUID
 
 from auth_svc.application.check_password import check_password
 from auth_svc.application.open_session import PASSWORD, SignedIn, open_session
-from auth_svc.application.ports import Ports
+from auth_svc.application.ports import Ports, SignAccessToken
+from auth_svc.application.repositories import UnitOfWork
 from auth_svc.domain.account import Account, AccountNotFound, InvalidCredentials
 from auth_svc.domain.email import Email, InvalidEmail
 from auth_svc.domain.password import presented_password
-from lib.errors import Limited, Unavailable
+from lib.errors import Limited, Overtaken, Unavailable
 
 RETRY_AFTER = 30
 
@@ -26,6 +29,18 @@ class Attempt:
     device: UUID | None
     key: bytes
     number: int
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the password was found to be.
+
+    :param upgraded: the same password under today's parameters, if that is needed
+    """
+
+    password_hash: str = field(repr=False)
+    password_set_at: datetime | None
+    upgraded: str | None = field(repr=False)
 
 
 class TooManyFailures(Limited):
@@ -58,18 +73,28 @@ def sign_in(
     if not matches or known is None or presented is None or password_hash is None or not _is_open(ports, known):
         _note_failure(ports, attempt)
         raise InvalidCredentials
-    upgraded = _upgraded(ports, password_hash, presented)
+    proof = Proof(password_hash, known.password_set_at, _upgraded(ports, password_hash, presented))
     sign = ports.tokens.signer()
+    try:
+        signed_in = _enter(ports, attempt, proof, sign, lambda uow: _as_read(uow, known))
+    except Overtaken:
+        # Another sign-in was faster, or it is not the account any more that the password was checked for.
+        signed_in = _enter(ports, attempt, proof, sign, lambda uow: _locked(uow, known.id))
+    kept = device_token if attempt.device else ports.device_tokens.issue(signed_in.account)
+    return replace(signed_in, device_token=kept)
+
+
+def _enter(
+    ports: Ports, attempt: Attempt, proof: Proof, sign: SignAccessToken, account_in: Callable[[UnitOfWork], Account]
+) -> SignedIn:
+    """Open the session; `account_in` a transaction is whose it will be."""
     with ports.unit_of_work() as uow:
-        try:
-            account = uow.accounts.get(known.id)
-        except AccountNotFound as exc:
-            raise InvalidCredentials from exc
+        account = account_in(uow)
         now = ports.now()
         session, refresh_token = open_session(ports, uow, account, method=PASSWORD, now=now)
-        account.log_in(session_id=session.id, method=PASSWORD, password_set_at=known.password_set_at)
-        if upgraded:
-            account.upgrade_hash(password_hash, upgraded)
+        account.log_in(session_id=session.id, method=PASSWORD, password_set_at=proof.password_set_at)
+        if proof.upgraded:
+            account.upgrade_hash(proof.password_hash, proof.upgraded)
         if attempt.device is None and account.email_verified:
             account.request_mail("new_device", session.id)
         access_token = sign(account, session, now)
@@ -77,8 +102,20 @@ def sign_in(
             uow.login_attempts.clear(attempt.key)
         uow.audit.add("login.succeeded", account_id=account.id, actor_id=account.id, session_id=session.id)
         uow.commit()
-    kept = device_token if attempt.device else ports.device_tokens.issue(account)
-    return SignedIn(account, access_token, refresh_token, kept)
+    return SignedIn(account, access_token, refresh_token)
+
+
+def _as_read(uow: UnitOfWork, account: Account) -> Account:
+    """Go on with the account as it was before the password was checked: no lock, no second look."""
+    uow.accounts.update(account)
+    return account
+
+
+def _locked(uow: UnitOfWork, account_id: UUID) -> Account:
+    try:
+        return uow.accounts.get(account_id)
+    except AccountNotFound as exc:
+        raise InvalidCredentials from exc
 
 
 def _is_open(ports: Ports, account: Account) -> bool:
@@ -116,7 +153,6 @@ def _begin(ports: Ports, email: str, device_token: str | None, *, known_device_o
         if policy.attempts is None:
             return Attempt(account, device, key, number=1)
         number = uow.login_attempts.count(key, ports.now(), policy.window)
-        uow.commit()
     return Attempt(account, device, key, number)
 
 

@@ -9,9 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session as SqlSession
-
 from auth_svc.application.ports import Origin
 from auth_svc.application.repositories import Outcome, SealedBatch, SealedEntry
 from auth_svc.infrastructure.subject_keys import SubjectKeys
@@ -19,18 +16,15 @@ from auth_svc.infrastructure.tables import audit_events, audit_seals, audit_unse
 from lib import context
 from lib.chain import HashChain
 from lib.ids import new_id, utc_now
+from lib.uow import SqlUnitOfWork
+from lib.writes import inserting
 
 LOCK = 7_420_115
 
 CHAIN = HashChain(audit_events, audit_seals, audit_unsealed, lock=LOCK)
 
-_COLUMNS = [column.name for column in audit_events.columns]
-# The row and its place in the queue in one round trip.
-_APPEND = sa.text(
-    f"WITH added AS (INSERT INTO audit_events ({', '.join(_COLUMNS)})"  # noqa: S608  (only names of ours)
-    f" VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) RETURNING id)"
-    " INSERT INTO audit_unsealed (row_id) SELECT id FROM added"
-).bindparams(*(sa.bindparam(column.name, type_=column.type) for column in audit_events.columns))
+_APPEND = inserting(audit_events)
+_ENLIST = inserting(audit_unsealed, leave_out=("added_at",))
 
 
 class AuditWriter:
@@ -47,8 +41,8 @@ class AuditWriter:
 class SqlAuditTrail:
     """The entries of one transaction; written on commit."""
 
-    def __init__(self, session: SqlSession, writer: AuditWriter) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork, writer: AuditWriter) -> None:
+        self._uow = uow
         self._writer = writer
         self._entries: list[tuple[dict[str, Any], UUID | None, dict[str, Any]]] = []
 
@@ -82,23 +76,24 @@ class SqlAuditTrail:
         self._entries.append((row, actor or account_id, values))
 
     def write(self) -> None:
-        """Insert the entries; last in the transaction, for it needs no locks that others wait for."""
+        """Have the entries inserted on commit, which comes next."""
         for row, subject, values in self._entries:
             cipher = None
             if values and subject is not None:
-                cipher = self._writer.keys.encrypt(self._session, subject, row["id"], values)
-            self._session.execute(_APPEND, {**row, "personal": cipher})
+                cipher = self._writer.keys.encrypt(self._uow, subject, row["id"], values)
+            self._uow.later(_APPEND, **row, personal=cipher)
+            self._uow.later(_ENLIST, row_id=row["id"])
         self._entries = []
 
     def seal(self, at_most: int) -> SealedBatch | None:
-        sealed = CHAIN.seal(self._session, at_most=at_most)
+        sealed = CHAIN.seal(self._uow.session, at_most=at_most)
         if sealed is None:
             return None
         entries = [SealedEntry(row["kind"], row["account_id"], row["details"]) for row in sealed.rows]
         return SealedBatch(str(sealed.head), entries)
 
     def forget(self, subject: UUID) -> None:
-        self._writer.keys.erase(self._session, subject)
+        self._writer.keys.erase(self._uow.session, subject)
 
 
 def origin_of_call() -> Origin:

@@ -49,15 +49,15 @@ class AuthUnitOfWork(SqlUnitOfWork):
     def __enter__(self) -> Self:
         super().__enter__()
         session = self.session
-        self.accounts = SqlAccounts(session)
+        self.accounts = SqlAccounts(self)
         self.sessions = SqlSessions(session)
         self.signing_keys = SqlSigningKeys(session)
         self.oauth_clients = SqlOAuthClients(session)
-        self.one_time_tokens = SqlOneTimeTokens(session)
+        self.one_time_tokens = SqlOneTimeTokens(self)
         self.email_changes = SqlEmailChanges(session)
-        self.mail_counts = SqlMailCounts(session)
-        self.login_attempts = SqlLoginAttempts(session)
-        self.audit = SqlAuditTrail(session, self._audit)
+        self.mail_counts = SqlMailCounts(self)
+        self.login_attempts = SqlLoginAttempts(self)
+        self.audit = SqlAuditTrail(self, self._audit)
         return self
 
     def commit(self) -> None:

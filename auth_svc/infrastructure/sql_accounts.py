@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session as SqlSession
+from sqlalchemy.orm import make_transient_to_detached
 
 from auth_svc.domain.account import Account, AccountNotFound
 from auth_svc.domain.email import Email
@@ -15,13 +17,18 @@ from auth_svc.domain.oauth_client import OAuthClient
 from auth_svc.domain.session import Session
 from auth_svc.domain.signing_key import SigningKey
 from auth_svc.infrastructure.tables import accounts, oauth_clients, sessions, signing_keys
+from lib.uow import SqlUnitOfWork
 
 
 class SqlAccounts:
-    def __init__(self, session: SqlSession) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
+        self._session = uow.session
 
     def add(self, account: Account) -> None:
+        self._session.add(account)
+
+    def update(self, account: Account) -> None:
         self._session.add(account)
 
     def get(self, account_id: UUID) -> Account:
@@ -32,13 +39,17 @@ class SqlAccounts:
         return account
 
     def find(self, account_id: UUID) -> Account | None:
-        return self._session.get(Account, account_id)
+        return _restored(self._uow.first(_BY_ID, id=account_id))
 
     def find_by_email(self, email: Email) -> Account | None:
-        return self._session.scalar(sa.select(Account).where(accounts.c.email_key == email.key))
+        return _restored(self._uow.first(_BY_EMAIL, key=email.key))
+
+    def find_id_by_email(self, email: Email) -> UUID | None:
+        found = self._uow.first(_ID_BY_EMAIL, key=email.key)
+        return None if found is None else found.id
 
     def find_by_request_key(self, request_key: str) -> Account | None:
-        return self._session.scalar(sa.select(Account).where(accounts.c.request_key == request_key))
+        return _restored(self._uow.first(_BY_REQUEST_KEY, key=request_key))
 
     def administrators(self) -> Sequence[Account]:
         return self._session.scalars(
@@ -63,6 +74,25 @@ class SqlAccounts:
         self._session.delete(account)
         # At once: who takes over its address would be written before it is gone.
         self._session.flush()
+
+
+def _restored(row: sa.Row[Any] | None) -> Account | None:
+    """Return an account that no session knows; `SqlAccounts.update` takes it.
+
+    Made without SQLAlchemy's query for objects, which takes as long again as the statement.
+    """
+    if row is None:
+        return None
+    account = Account(**row._mapping)
+    make_transient_to_detached(account)
+    return account
+
+
+_COLUMNS = [column for column in accounts.columns if column is not accounts.c.email_key]
+_BY_ID = sa.select(*_COLUMNS).where(accounts.c.id == sa.bindparam("id"))
+_BY_EMAIL = sa.select(*_COLUMNS).where(accounts.c.email_key == sa.bindparam("key"))
+_ID_BY_EMAIL = sa.select(accounts.c.id).where(accounts.c.email_key == sa.bindparam("key"))
+_BY_REQUEST_KEY = sa.select(*_COLUMNS).where(accounts.c.request_key == sa.bindparam("key"))
 
 
 class SqlSessions:

@@ -14,14 +14,17 @@ from auth_svc.domain.mail import MailKind
 from auth_svc.domain.one_time_token import OneTimeToken
 from auth_svc.infrastructure.tables import email_changes, login_attempts, mail_counts, one_time_tokens, unknown_logins
 from lib.ids import new_id
+from lib.uow import SqlUnitOfWork
+from lib.writes import Form, inserting
 
 
 class SqlOneTimeTokens:
-    def __init__(self, session: SqlSession) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
+        self._session = uow.session
 
     def put(self, token: OneTimeToken) -> None:
-        self._session.merge(token)
+        self._uow.later(_PUT_TOKEN, **{name: getattr(token, name) for name in _TOKEN_COLUMNS})
 
     def find(self, account_id: UUID, slot: str) -> OneTimeToken | None:
         return self._session.get(OneTimeToken, (account_id, slot), with_for_update=True, populate_existing=True)
@@ -57,11 +60,8 @@ class SqlEmailChanges:
         ).all()
 
 
-def _counting(table: sa.Table, count: str, *keys: str) -> sa.TextClause:
-    """Return the statement that adds one to a count whose window begins anew when it is over.
-
-    As text, because SQLAlchemy would compile an ``ON CONFLICT`` anew each time.
-    """
+def _counting(table: sa.Table, count: str, *keys: str) -> Form:
+    """Return what adds one to a count whose window begins anew when it is over."""
     name, started = table.name, "window_started_at"
     # Only names of ours.
     statement = (
@@ -72,44 +72,48 @@ def _counting(table: sa.Table, count: str, *keys: str) -> sa.TextClause:
         f" {started} = CASE WHEN {name}.{started} <= :over THEN :now ELSE {name}.{started} END"
         f" RETURNING {count}"
     )
-    return sa.text(statement).bindparams(*(sa.bindparam(key, type_=table.c[key].type) for key in keys))
+    return Form(statement, {key: table.c[key].type for key in keys})
 
 
 _COUNT_MAIL = _counting(mail_counts, "mails", "account_id", "kind")
 _COUNT_ATTEMPT = _counting(login_attempts, "attempts", "key")
+_MAILS = sa.select(mail_counts.c.mails).where(
+    mail_counts.c.account_id == sa.bindparam("account_id"),
+    mail_counts.c.kind == sa.bindparam("kind"),
+    mail_counts.c.window_started_at > sa.bindparam("over"),
+)
+_TOKEN_COLUMNS = [column.name for column in one_time_tokens.columns]
+_PUT_TOKEN = inserting(one_time_tokens, in_place_of=("account_id", "slot"))
+_KEY = {"key": sa.LargeBinary()}
+_TAKE_BACK = Form("UPDATE login_attempts SET attempts = attempts - 1 WHERE key = :key AND attempts > 0", _KEY)
+_CLEAR = Form("DELETE FROM login_attempts WHERE key = :key", _KEY)
+_NOTE_UNKNOWN = inserting(unknown_logins)
 
 
 class SqlMailCounts:
-    def __init__(self, session: SqlSession) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
 
     def so_far(self, account_id: UUID, kind: MailKind, now: datetime, window: timedelta) -> int:
-        c = mail_counts.c
-        found = self._session.scalar(
-            sa.select(c.mails).where(c.account_id == account_id, c.kind == kind, c.window_started_at > now - window)
-        )
-        return int(found or 0)
+        found = self._uow.first(_MAILS, account_id=account_id, kind=kind, over=now - window)
+        return 0 if found is None else int(found.mails)
 
-    def count(self, account_id: UUID, kind: MailKind, now: datetime, window: timedelta) -> int:
-        values = {"account_id": account_id, "kind": kind, "now": now, "over": now - window}
-        return int(self._session.execute(_COUNT_MAIL, values).scalar_one())
+    def count(self, account_id: UUID, kind: MailKind, now: datetime, window: timedelta) -> None:
+        self._uow.later(_COUNT_MAIL, account_id=account_id, kind=kind, now=now, over=now - window)
 
 
 class SqlLoginAttempts:
-    def __init__(self, session: SqlSession) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
 
     def count(self, key: bytes, now: datetime, window: timedelta) -> int:
-        return int(self._session.execute(_COUNT_ATTEMPT, {"key": key, "now": now, "over": now - window}).scalar_one())
+        return int(self._uow.at_once(_COUNT_ATTEMPT, key=key, now=now, over=now - window))
 
     def take_back(self, key: bytes) -> None:
-        c = login_attempts.c
-        self._session.execute(
-            sa.update(login_attempts).where(c.key == key, c.attempts > 0).values(attempts=c.attempts - 1)
-        )
+        self._uow.later(_TAKE_BACK, key=key)
 
     def clear(self, key: bytes) -> None:
-        self._session.execute(sa.delete(login_attempts).where(login_attempts.c.key == key))
+        self._uow.later(_CLEAR, key=key)
 
     def note_unknown(self, key: bytes, now: datetime) -> None:
-        self._session.execute(sa.insert(unknown_logins).values(id=new_id(), key=key, occurred_at=now))
+        self._uow.later(_NOTE_UNKNOWN, id=new_id(), key=key, occurred_at=now)

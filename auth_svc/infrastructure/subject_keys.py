@@ -22,6 +22,8 @@ from auth_svc.infrastructure.tables import subject_keys
 from lib import metrics
 from lib.ids import utc_now
 from lib.statements import insert_unless_there
+from lib.uow import SqlUnitOfWork
+from lib.writes import inserting
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ LEFT_OUT = Counter(
     "Entries of the audit trail without their personal data, as no key in SECRET_KEY opens the person's",
     registry=metrics.REGISTRY,
 )
+#: Remembered for the transaction only: it may be rolled back.
 _MADE = "subject keys made in this transaction"
 
 
@@ -55,14 +58,14 @@ class SubjectKeys:
         self._warned_at: float | None = None
         self._known: OrderedDict[UUID, bytes] = OrderedDict()
 
-    def encrypt(self, session: SqlSession, subject: UUID, mark: UUID, values: Mapping[str, Any]) -> bytes | None:
+    def encrypt(self, uow: SqlUnitOfWork, subject: UUID, mark: UUID, values: Mapping[str, Any]) -> bytes | None:
         """Return `values` encrypted; a person without a key gets one, in this transaction.
 
         :param mark: what the result belongs to; it can be decrypted for nothing else
         :returns: None if no key in SECRET_KEY opens the person's: what they do goes on, written down without `values`
         """
         try:
-            key = self._key(session, subject)
+            key = self._key(uow, subject)
         except InvalidToken:
             self._leave_out(subject)
             return None
@@ -114,28 +117,33 @@ class SubjectKeys:
                 return done
             after = rows[-1].subject_id
 
-    def _key(self, session: SqlSession, subject: UUID) -> bytes:
-        made: dict[UUID, bytes] = session.info.setdefault(_MADE, {})
+    def _key(self, uow: SqlUnitOfWork, subject: UUID) -> bytes:
+        made: dict[UUID, bytes] = uow.session.info.setdefault(_MADE, {})
         known = self._known.get(subject) or made.get(subject)
         if known is not None:
             return known
-        sealed = session.scalar(_FIND, {"subject": subject})
-        if sealed is None:
-            return self._make(session, subject, made)
-        key = self._seal.decrypt(sealed)
+        is_new = any(getattr(each, "id", None) == subject for each in uow.session.new)
+        found = None if is_new else uow.first(_FIND, subject=subject)
+        if found is None:
+            made[subject] = self._add(uow, subject) if is_new else self._make(uow.session, subject)
+            return made[subject]
+        key = self._seal.decrypt(found.sealed_key)
         self._known[subject] = key
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return key
 
-    def _make(self, session: SqlSession, subject: UUID, made: dict[UUID, bytes]) -> bytes:
-        sealed = self._seal.encrypt(secrets.token_bytes(KEY))
-        session.execute(_ADD, {"subject_id": subject, "sealed_key": sealed, "created_at": utc_now()})
-        # Another transaction may have been faster, even one of an instance with another SECRET_KEY.
-        key = self._seal.decrypt(session.scalars(_FIND, {"subject": subject}).one())
-        # Remembered for this transaction only: it may be rolled back.
-        made[subject] = key
+    def _add(self, uow: SqlUnitOfWork, subject: UUID) -> bytes:
+        """Return the key of somebody whom this transaction adds: nobody else can make one."""
+        key = secrets.token_bytes(KEY)
+        uow.later(_INSERT, subject_id=subject, sealed_key=self._seal.encrypt(key), created_at=utc_now())
         return key
+
+    def _make(self, session: SqlSession, subject: UUID) -> bytes:
+        sealed = self._seal.encrypt(secrets.token_bytes(KEY))
+        session.execute(_INSERT_UNLESS_THERE, {"subject_id": subject, "sealed_key": sealed, "created_at": utc_now()})
+        # Another transaction may have been faster, even one of an instance with another SECRET_KEY.
+        return self._seal.decrypt(session.scalars(_FIND, {"subject": subject}).one())
 
     def _leave_out(self, subject: UUID) -> None:
         LEFT_OUT.inc()
@@ -150,7 +158,7 @@ class SubjectKeys:
 
 
 _FIND = sa.select(subject_keys.c.sealed_key).where(subject_keys.c.subject_id == sa.bindparam("subject"))
-_ADD = insert_unless_there(subject_keys)
+_INSERT, _INSERT_UNLESS_THERE = inserting(subject_keys), insert_unless_there(subject_keys)
 _SOME = (
     sa.select(subject_keys.c.subject_id, subject_keys.c.sealed_key)
     .where(subject_keys.c.subject_id > sa.bindparam("after"))

@@ -266,7 +266,14 @@ def map_domain() -> None:
     """Teach SQLAlchemy the domain classes once; the classes never learn about SQLAlchemy."""
     if sa.inspect(Account, raiseerr=False):
         return
-    mapped = mapper.map_imperatively(Account, accounts, properties={"_email_key": accounts.c.email_key})
+    mapped = mapper.map_imperatively(
+        Account,
+        accounts,
+        properties={"_email_key": accounts.c.email_key},
+        # Every change of an account counts its events on, so their number is its version.
+        version_id_col=accounts.c.sequence,
+        version_id_generator=False,
+    )
     sa.event.listen(mapped.attrs.email.class_attribute, "set", _remember_key)
     mapper.map_imperatively(Session, sessions)
     mapper.map_imperatively(SigningKey, signing_keys)

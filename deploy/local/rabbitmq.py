@@ -30,6 +30,8 @@ log.file.level = info
 """
 
 LOCAL_DISTRIBUTION = "-kernel inet_dist_use_interface {127,0,0,1}"
+#: Erlang's schedulers spin for a while when they have nothing to do, at the cost of whatever else shares the cores.
+NO_BUSY_WAITING = "+sbwt none +sbwtdcpu none +sbwtdio none"
 USER = PASSWORD = "guest"  # noqa: S105  (RabbitMQ's default, accepted from this machine only)
 
 
@@ -66,10 +68,8 @@ class RabbitMQ(Part):
             self.wait_until_ready(lambda: answers(self.ports["epmd"]), self.epmd)
             # With "input allowed" the script becomes the broker; otherwise it stays in front of it as a shell that
             # has to be killed separately. The broker is told right away that there is no input.
-            settings = {
-                "RABBITMQ_ALLOW_INPUT": "1",
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-noinput -start_epmd false {LOCAL_DISTRIBUTION}",
-            }
+            arguments = f"-noinput -start_epmd false {LOCAL_DISTRIBUTION} {NO_BUSY_WAITING}"
+            settings = {"RABBITMQ_ALLOW_INPUT": "1", "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": arguments}
             program = str(folder / "rabbitmq-server")
             self.daemon.start([program], env={**environment, **settings}, cwd=self.home, output=log)
         self.wait_until_ready(self._answers)

@@ -20,6 +20,7 @@ from auth_svc.domain.one_time_token import OneTimeToken
 from auth_svc.domain.session import Session
 from auth_svc.domain.signing_key import SigningKey, SigningKeyExists
 from lib.aggregate import Aggregate, DomainEvent
+from lib.errors import Overtaken
 from lib.ids import new_id, utc_now
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -120,6 +121,14 @@ class _Collection:
 
 
 class FakeAccounts(_Collection):
+    def __init__(self, stored: Mapping[Any, Any], key: Callable[[Any], Any]) -> None:
+        super().__init__(stored, key)
+        self.read_as: dict[UUID, int] = {}
+
+    def update(self, account: Account) -> None:
+        self.add(account)
+        self.read_as[account.id] = account.sequence
+
     def get(self, account_id: UUID) -> Account:
         account: Account | None = self.find(account_id)
         if account is None:
@@ -128,6 +137,10 @@ class FakeAccounts(_Collection):
 
     def find_by_email(self, email: Email) -> Account | None:
         return self.one(lambda account: account.email == email)
+
+    def find_id_by_email(self, email: Email) -> UUID | None:
+        found = self.find_by_email(email)
+        return None if found is None else found.id
 
     def find_by_request_key(self, request_key: str) -> Account | None:
         return self.one(lambda account: account.request_key == request_key)
@@ -202,16 +215,18 @@ class FakeMailCounts:
         started, count = self.counts.get((account_id, kind), (now, 0))
         return count if started > now - window else 0
 
-    def count(self, account_id: UUID, kind: str, now: datetime, window: timedelta) -> int:
-        return _counted(self.counts, (account_id, kind), now, window)
+    def count(self, account_id: UUID, kind: str, now: datetime, window: timedelta) -> None:
+        _counted(self.counts, (account_id, kind), now, window)
 
 
 class FakeLoginAttempts:
     def __init__(self, store: FakeStore) -> None:
+        self._saved = store.login_attempts
         self.counts = dict(store.login_attempts)
         self.unknown = list(store.unknown_logins)
 
     def count(self, key: bytes, now: datetime, window: timedelta) -> int:
+        _counted(self._saved, key, now, window)
         return _counted(self.counts, key, now, window)
 
     def take_back(self, key: bytes) -> None:
@@ -311,6 +326,9 @@ class FakeUnitOfWork:
     def commit(self) -> None:
         self._let_others_go_first()
         store = self._store
+        for account_id, sequence in self.accounts.read_as.items():
+            if account_id not in store.accounts or store.accounts[account_id].sequence != sequence:
+                raise Overtaken
         accounts, keys = self.accounts.result(store.accounts), self.signing_keys.result(store.signing_keys)
         _unique((each.email.key for each in accounts.values()), EmailTaken)
         _unique((each.request_key for each in accounts.values() if each.request_key), RequestKeyTaken)

@@ -15,6 +15,7 @@ from auth_svc.presentation.cli import commands
 from lib import context
 from lib.context import ANONYMOUS, CallContext
 from lib.ids import new_id
+from lib.uow import SqlUnitOfWork
 from tests.integration.auth.conftest import DEFAULTS
 
 ANN = {"email": "ann@example.com", "password": "SecurePass123!", "name": "Ann"}
@@ -50,11 +51,10 @@ def sealed(auth_sessions):
     return read
 
 
-def encrypt(sessions, keys, subject, mark, *, commit=True):
-    with sessions() as session:
-        cipher = keys.encrypt(session, subject, mark, VALUES)
-        if commit:
-            session.commit()
+def encrypt(sessions, keys, subject, mark):
+    with SqlUnitOfWork(sessions) as uow:
+        cipher = keys.encrypt(uow, subject, mark, VALUES)
+        uow.commit()
     return cipher
 
 
@@ -88,10 +88,10 @@ def test_damaged_data_is_no_data(auth_sessions, keys, ann, sealed, damage):
 
 
 def test_a_key_that_was_rolled_back_is_not_remembered(auth_sessions, keys, ann, sealed):
-    with auth_sessions() as session:
+    with SqlUnitOfWork(auth_sessions) as uow:
         # The second use in one transaction finds the key of the first.
         for _ in range(2):
-            keys.encrypt(session, ann, new_id(), VALUES)
+            keys.encrypt(uow, ann, new_id(), VALUES)
     assert sealed(ann) is None
     mark = new_id()
     cipher = encrypt(auth_sessions, keys, ann, mark)

@@ -1,0 +1,98 @@
+"""Several writes in one round trip.
+
+Each statement of its own costs a wait for PostgreSQL, twice as many switches between programs, and SQLAlchemy's work
+around it; that is most of what a small transaction costs. PostgreSQL takes several statements in one message (the
+simple query protocol, which psycopg2 speaks) and runs them one after the other. Where no transaction is open, they are
+one: the first that fails undoes all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+#: combinations of forms whose text is kept; a service has far fewer
+REMEMBERED = 1000
+_PARAMETER = re.compile(r"(?<!:):(\w+)")
+
+
+class Form:
+    """The text of a write, with ``:name`` for each value. Made once; two are the same only if they are one.
+
+    :param types: of the values, where Python's own does not tell
+    """
+
+    def __init__(self, sql: str, types: Mapping[str, sa.types.TypeEngine[Any]]) -> None:
+        self.sql = sql
+        self.types = types
+
+
+class Write(NamedTuple):
+    """A form and what is written."""
+
+    form: Form
+    values: Mapping[str, Any]
+
+
+def inserting(table: sa.FromClause, *, leave_out: Iterable[str] = (), in_place_of: Sequence[str] = ()) -> Form:
+    """Return the form of an INSERT of one row.
+
+    :param leave_out: columns that PostgreSQL fills in
+    :param in_place_of: a unique set of columns: a row that has the same there is overwritten
+    """
+    columns = [column for column in table.columns if column.name not in set(leave_out)]
+    names = [column.name for column in columns]
+    # Only names of ours, here and below.
+    sql = f"INSERT INTO {table.description} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"  # noqa: S608
+    if in_place_of:
+        others = ", ".join(f"{name} = excluded.{name}" for name in names if name not in in_place_of)
+        sql += f" ON CONFLICT ({', '.join(in_place_of)}) DO UPDATE SET {others}"
+    return Form(sql, {column.name: column.type for column in columns})
+
+
+def updating(table: sa.FromClause, changed: Iterable[str], *, found_by: Sequence[str]) -> Form:
+    """Return the form of an UPDATE that fails (`is_overtaken`) unless the row is there in the version that was read.
+
+    :param changed: columns that get new values
+    :param found_by: columns that say which row and in which version; their parameters are called ``old_<name>``
+    """
+    names = list(changed)
+    values = ", ".join(f"{name} = :{name}" for name in names)
+    row = " AND ".join(f"{name} = :old_{name}" for name in found_by)
+    return Form(
+        # A statement cannot say "or fail". Divided by the number of rows, it does.
+        f"WITH changed AS (UPDATE {table.description} SET {values} WHERE {row} RETURNING 1)"  # noqa: S608
+        " SELECT 1 / count(*) FROM changed",
+        {
+            **{name: table.columns[name].type for name in names},
+            **{f"old_{name}": table.columns[name].type for name in found_by},
+        },
+    )
+
+
+def is_overtaken(error: sa.exc.DBAPIError) -> bool:
+    """Tell whether a form of `updating` did not find its row."""
+    return getattr(error.orig, "pgcode", None) == "22012"
+
+
+def write(connection: sa.Connection, writes: Sequence[Write]) -> sa.CursorResult[Any]:
+    """Do all writes (at least one) in their order, in one round trip; the first that fails raises, and none is done.
+
+    :param connection: in a transaction, or in autocommit: then they are one transaction
+    :returns: what the last one returns
+    """
+    values = {f"{name}_{at}": value for at, each in enumerate(writes) for name, value in each.values.items()}
+    return connection.execute(_joined(tuple(each.form for each in writes)), values)
+
+
+@lru_cache(REMEMBERED)
+def _joined(forms: tuple[Form, ...]) -> sa.TextClause:
+    parts, parameters = [], []
+    for at, form in enumerate(forms):
+        parts.append(_PARAMETER.sub(rf":\1_{at}", form.sql))
+        parameters += [sa.bindparam(f"{name}_{at}", type_=kind) for name, kind in form.types.items()]
+    return sa.text("; ".join(parts)).bindparams(*parameters)
