@@ -140,6 +140,13 @@ class HashChain:
         self._table, self._seals, self._unsealed, self._lock = table, seals, unsealed, lock
         self._canonical = [canonical_column(column).label(f"canonical_{column.name}") for column in table.columns]
         self._plain = [sa.type_coerce(column, plain(column.type)).label(column.name) for column in table.columns]
+        # Asked for twice a second: built once.
+        self._queued = (
+            sa.select(*self._plain, *self._canonical)
+            .join_from(unsealed, table, table.c.id == unsealed.c.row_id)
+            .order_by(unsealed.c.row_id)
+            .limit(sa.bindparam("at_most", type_=sa.Integer))
+        )
 
     def enlist(self, session: Session, row_id: UUID) -> None:
         """Queue a row for its seal; in the transaction that inserts it."""
@@ -152,12 +159,7 @@ class HashChain:
         """
         if not session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(self._lock))):
             return None
-        found = session.execute(
-            sa.select(*self._plain, *self._canonical)
-            .join_from(self._unsealed, self._table, self._table.c.id == self._unsealed.c.row_id)
-            .order_by(self._unsealed.c.row_id)
-            .limit(at_most)
-        ).all()
+        found = session.execute(self._queued, {"at_most": at_most}).all()
         if not found:
             return None
         head = self.head(session)

@@ -96,6 +96,10 @@ class Overtaken(Exception):
     """
 
 
+class SeenBefore(Exception):
+    """The event was dealt with before, and nothing was saved now."""
+
+
 class OutcomeUnknown(Unavailable):
     """It may have happened; ask, or repeat with the same key (503)."""
 

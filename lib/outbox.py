@@ -17,6 +17,8 @@ from lib.aggregate import Aggregate, DomainEvent, data_of
 from lib.ids import new_id, rfc3339, utc_now
 
 OUTBOX, INBOX = "outbox", "inbox"
+#: the constraint that a second note of one event breaks; PostgreSQL's own name for a primary key
+INBOX_KEY = f"{INBOX}_pkey"
 
 _listeners: list[Callable[[], None]] = []
 

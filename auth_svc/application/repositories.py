@@ -225,8 +225,8 @@ class UnitOfWork(Protocol):
     def announce(self, request: MailRequest) -> None:
         """Send the request's events on commit; it is not kept."""
 
-    def first_time(self, handler: str, event_id: str) -> bool:
-        """Note that the handler has dealt with the event; False if it did before."""
+    def note(self, handler: str, event_id: str) -> None:
+        """Note on commit that the handler has dealt with the event; `commit` raises `SeenBefore` if it did before."""
 
     def seen(self, handler: str, event_id: str) -> bool:
         """Tell whether the handler has dealt with the event, and note nothing."""
@@ -234,6 +234,7 @@ class UnitOfWork(Protocol):
     def commit(self) -> None:
         """Save the changes and their events together.
 
+        :raises SeenBefore: the event of `note` was dealt with before
         :raises Overtaken: an account that was read without a lock has changed since
         :raises EmailTaken: a parallel transaction was faster with the same address
         :raises RequestKeyTaken: … with the same request key

@@ -6,6 +6,7 @@ and noting that, it is sent again, with the same id and the same token.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,6 +18,7 @@ from auth_svc.domain.email import Email
 from auth_svc.domain.email_change import EmailChange
 from auth_svc.domain.mail import Mail, MailKind, MailRefused
 from auth_svc.domain.one_time_token import LIFETIMES, OneTimeToken, Purpose, slot_of
+from lib.errors import SeenBefore
 
 HANDLER = "send_mail"
 WINDOW = timedelta(hours=1)
@@ -53,16 +55,16 @@ def send_mail(ports: Ports, *, event_id: str, account_id: str, kind: MailKind, r
             ports.mailer.send(mail)
         except MailRefused:
             refused = True
-    with ports.unit_of_work() as uow:
-        if uow.first_time(HANDLER, event_id):
-            if mail is not None:
-                # Counted when it is out: a mail that takes ten tries is one mail.
-                uow.mail_counts.count(UUID(account_id), mail.kind, ports.now(), WINDOW)
-            if mail is not None and refused:
+    with ports.unit_of_work() as uow, suppress(SeenBefore):
+        uow.note(HANDLER, event_id)
+        if mail is not None:
+            # Counted when it is out: a mail that takes ten tries is one mail.
+            uow.mail_counts.count(UUID(account_id), mail.kind, ports.now(), WINDOW)
+            if refused:
                 uow.audit.add(
                     "mail.refused", account_id=UUID(account_id), outcome="failure", details={"mail": mail.kind}
                 )
-            uow.commit()
+        uow.commit()
 
 
 def _prepare(ports: Ports, event_id: str, account_id: UUID, kind: MailKind, reference: UUID | None) -> Mail | None:

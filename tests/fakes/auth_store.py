@@ -20,7 +20,7 @@ from auth_svc.domain.one_time_token import OneTimeToken
 from auth_svc.domain.session import Session
 from auth_svc.domain.signing_key import SigningKey, SigningKeyExists
 from lib.aggregate import Aggregate, DomainEvent
-from lib.errors import Overtaken
+from lib.errors import Overtaken, SeenBefore
 from lib.ids import new_id, utc_now
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -302,7 +302,7 @@ class FakeUnitOfWork:
         self.mail_counts = FakeMailCounts(store)
         self.login_attempts = FakeLoginAttempts(store)
         self.audit = FakeAuditTrail(store)
-        self._seen: set[tuple[str, str]] = set()
+        self._noted: set[tuple[str, str]] = set()
         self._announced: list[MailRequest] = []
         return self
 
@@ -317,15 +317,14 @@ class FakeUnitOfWork:
     def seen(self, handler: str, event_id: str) -> bool:
         return (handler, event_id) in self._store.seen
 
-    def first_time(self, handler: str, event_id: str) -> bool:
-        if self.seen(handler, event_id) or (handler, event_id) in self._seen:
-            return False
-        self._seen.add((handler, event_id))
-        return True
+    def note(self, handler: str, event_id: str) -> None:
+        self._noted.add((handler, event_id))
 
     def commit(self) -> None:
         self._let_others_go_first()
         store = self._store
+        if self._noted & store.seen:
+            raise SeenBefore
         for account_id, sequence in self.accounts.read_as.items():
             if account_id not in store.accounts or store.accounts[account_id].sequence != sequence:
                 raise Overtaken
@@ -344,7 +343,7 @@ class FakeUnitOfWork:
         store.oauth_clients = self.oauth_clients.result(store.oauth_clients)
         store.mail_counts, store.login_attempts = self.mail_counts.counts, self.login_attempts.counts
         store.unknown_logins = self.login_attempts.unknown
-        store.seen |= self._seen
+        store.seen |= self._noted
         store.audit += self.audit.added
         store.sealed = self.audit.sealed
         store.forgotten |= self.audit.forgotten

@@ -11,6 +11,7 @@ from auth_svc.domain.email import Email
 from auth_svc.domain.email_change import EmailChange
 from auth_svc.domain.oauth_client import OAuthClient
 from auth_svc.domain.one_time_token import OneTimeToken
+from lib.errors import SeenBefore
 from lib.ids import new_id
 from tests.fakes.auth import START, FakeStore, FakeUnitOfWork
 from tests.integration.auth.conftest import DEFAULTS
@@ -190,12 +191,15 @@ def test_an_event_is_seen_once_it_was_noted_and_saved(unit_of_work):
     event_id = str(new_id())
     with unit_of_work() as uow:
         assert not uow.seen("handler", event_id)
-        assert uow.first_time("handler", event_id)
+        uow.note("handler", event_id)
     with unit_of_work() as uow:
         assert not uow.seen("handler", event_id)
-        assert uow.first_time("handler", event_id)
+        uow.note("handler", event_id)
         uow.commit()
     with unit_of_work() as uow:
         assert uow.seen("handler", event_id)
         assert not uow.seen("another", event_id)
-        assert not uow.first_time("handler", event_id)
+        uow.login_attempts.note_unknown(b"key", START)
+        uow.note("handler", event_id)
+        with pytest.raises(SeenBefore):
+            uow.commit()

@@ -14,6 +14,7 @@ from auth_svc.infrastructure.audit import AuditWriter, origin_of_call
 from auth_svc.infrastructure.sql import AuthUnitOfWork
 from auth_svc.infrastructure.subject_keys import SubjectKeys
 from auth_svc.infrastructure.tables import map_domain
+from lib.errors import Overtaken
 from lib.ids import new_id
 from tests.fakes.auth import POLICY, START, FakeStore, FakeUnitOfWork
 
@@ -24,11 +25,11 @@ def unit_of_work(request):
         store = FakeStore()
         return lambda: FakeUnitOfWork(store)
     sessions = request.getfixturevalue("auth_sessions")
+    map_domain()
     return lambda: sql_unit_of_work(sessions)
 
 
 def sql_unit_of_work(sessions):
-    map_domain()
     keys = SubjectKeys(secret_key.seal_with("a secret key", secret_key.SUBJECT_KEYS))
     return AuthUnitOfWork(sessions, AuditWriter(keys, origin_of_call))
 
@@ -91,6 +92,53 @@ def test_an_account_is_found_by_its_address_whatever_the_case(unit_of_work, emai
     with unit_of_work() as uow:
         assert uow.accounts.find_by_email(Email(email)).id == account.id
         assert uow.accounts.find_by_email(Email("bob@example.com")) is None
+
+
+def test_the_id_alone_is_found_by_the_address(unit_of_work):
+    account = ann()
+    save(unit_of_work, account)
+    with unit_of_work() as uow:
+        assert uow.accounts.find_id_by_email(Email("ANN@example.com")) == account.id
+        assert uow.accounts.find_id_by_email(Email("bob@example.com")) is None
+
+
+def as_read(unit_of_work, account):
+    with unit_of_work() as uow:
+        return uow.accounts.find(account.id)
+
+
+def log_in(unit_of_work, account):
+    """Save something new about an account that was read before."""
+    with unit_of_work() as uow:
+        uow.accounts.update(account)
+        account.log_in(session_id=new_id(), method="pwd", password_set_at=account.password_set_at)
+        uow.audit.add("login.succeeded", account_id=account.id)
+        uow.commit()
+
+
+def test_an_account_that_was_read_without_a_lock_is_saved_if_it_has_not_changed(unit_of_work):
+    account = ann()
+    save(unit_of_work, account)
+    log_in(unit_of_work, as_read(unit_of_work, account))
+    log_in(unit_of_work, as_read(unit_of_work, account))
+    assert as_read(unit_of_work, account).sequence == account.sequence + 2
+
+
+@pytest.mark.parametrize("change", [lambda account: account.disable("fraud", START), lambda account: account.delete()])
+def test_an_account_that_has_changed_since_it_was_read_is_left_alone(unit_of_work, change):
+    account = ann()
+    save(unit_of_work, account)
+    known = as_read(unit_of_work, account)
+    with unit_of_work() as uow:
+        locked = uow.accounts.get(account.id)
+        change(locked)
+        if locked.is_active:
+            uow.accounts.remove(locked)
+        uow.commit()
+    with pytest.raises(Overtaken):
+        log_in(unit_of_work, known)
+    found = as_read(unit_of_work, account)
+    assert found is None or not found.is_active
 
 
 def test_an_account_is_found_by_the_key_of_the_request_that_made_it(unit_of_work):

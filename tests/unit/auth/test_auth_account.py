@@ -108,3 +108,37 @@ def test_a_request_key_is_a_short_printable_text(key):
 def test_other_request_keys_are_refused(key):
     with pytest.raises(InvalidRequestKey):
         proper_request_key(key)
+
+
+CHANGES = {
+    "log_in": lambda account: account.log_in(
+        session_id=new_id(), method="pwd", password_set_at=account.password_set_at
+    ),
+    "verify_email": lambda account: account.verify_email(),
+    "claim": lambda account: account.claim(password_hash="hash", now=START),
+    "change_email": lambda account: account.change_email(Email("new@example.com")),
+    "set_password": lambda account: account.set_password("new", method="change", now=START),
+    "end_sessions": lambda account: account.end_sessions(newest=START, reason="logout", now=START),
+    "disable": lambda account: account.disable("fraud", START),
+    "enable": lambda account: account.disable("fraud", START) and account.enable("mistake"),
+    "set_roles": lambda account: account.set_roles(("admin",)),
+    "delete": lambda account: account.delete(),
+    "request_mail": lambda account: account.request_mail("verification"),
+}
+#: They come along with one of the others.
+ALONG = {"upgrade_hash", "drop_password"}
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES))
+def test_every_change_counts_on_because_the_number_is_the_version(name):
+    account = an_account()
+    if name == "claim":
+        account = Account.invite(id=new_id(), email=ANN, name="Ann", request_key="key", now=START)
+    before = account.sequence
+    CHANGES[name](account)
+    assert account.sequence > before
+
+
+def test_no_change_is_forgotten_here():
+    changes = {name for name, each in vars(Account).items() if callable(each) and not name.startswith("_")}
+    assert changes - {"register", "invite"} == CHANGES.keys() | ALONG

@@ -292,3 +292,55 @@ def test_with_more_to_purge_than_a_batch_it_goes_on(running, clock, monkeypatch)
     monkeypatch.setattr(relay, "send_batch", slowly)
     made.finish()
     assert len(purged) == 2
+
+
+class Woken:
+    """Is set whenever somebody waits for it; after so many times the relay is to end."""
+
+    def __init__(self, made, times, clock, after=0.0):
+        self.made, self.times, self.clock, self.after = made, times, clock, after
+        self.waits = 0
+
+    def clear(self):
+        pass
+
+    set = clear
+
+    def wait(self, timeout):
+        self.waits += 1
+        self.clock.advance(self.after)
+        if self.waits == self.times:
+            self.made._stopping = True
+
+
+def test_under_load_several_commits_share_a_batch(running, clock):
+    made, asked = running(3, 1, 0)
+    made._wake = Woken(made, 2, clock, after=0.03)
+    made._run()
+    # After the first batch it holds back; told to end, it does not.
+    assert clock.slept == [pytest.approx(relay.BATCH_EVERY - 0.03)]
+    assert len(asked) == 3
+
+
+def test_a_commit_after_a_while_is_followed_by_its_batch_at_once(running, clock):
+    made, _ = running(1, 0)
+    made._wake = Woken(made, 1, clock, after=relay.BATCH_EVERY)
+    made._run()
+    assert sum(clock.slept) == 0
+
+
+def test_a_full_batch_is_followed_by_the_next_without_a_pause(running, clock):
+    made, asked = running(relay.BATCH, relay.BATCH, 0, 0)
+    made._wake = Woken(made, 1, clock)
+    made._run()
+    assert len(asked) == 4
+    assert clock.slept == []
+
+
+def test_the_lag_is_measured_once_a_second(running, clock, monkeypatch):
+    made, _ = running(1, 1, 1, 1, 1, 0)
+    measured = []
+    monkeypatch.setattr(relay, "measure_lag", lambda sessions, service: measured.append(clock.monotonic()))
+    made._wake = Woken(made, 5, clock, after=relay.POLL_EVERY * 0.45)
+    made._run()
+    assert len(measured) == 2

@@ -1,0 +1,407 @@
+"""A unit of work on PostgreSQL: in one message or in a transaction of several, what is saved is the same."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import make_transient_to_detached, registry
+
+from deploy.local.infra import Infrastructure
+from lib import outbox
+from lib.aggregate import Aggregate
+from lib.database import Sessions, make_engine
+from lib.errors import OutcomeUnknown, Overtaken, SeenBefore
+from lib.ids import new_id
+from lib.uow import SqlUnitOfWork
+from lib.writes import Form, inserting
+from tests.support import databases
+from tests.support.waiting import eventually
+
+metadata = sa.MetaData()
+things = sa.Table(
+    "things",
+    metadata,
+    sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("label", sa.Text, unique=True),
+    sa.Column("data", pg.JSONB),
+    sa.Column("cipher", sa.LargeBinary),
+    sa.Column("at", sa.DateTime(timezone=True)),
+    sa.Column("words", pg.ARRAY(sa.Text, as_tuple=True)),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("filled_in", sa.Integer, sa.Identity()),
+)
+notes = sa.Table("notes", metadata, sa.Column("text", sa.Text, primary_key=True))
+events = outbox.outbox_table(metadata)
+outbox.inbox_table(metadata)
+
+
+@dataclass(frozen=True)
+class Renamed:
+    type: ClassVar[str] = "thing.renamed"
+    schema_version: ClassVar[int] = 1
+    label: str | None
+
+
+@dataclass(eq=False, kw_only=True)
+class Thing(Aggregate):
+    id: UUID = field(default_factory=new_id)
+    title: str | None = None
+    data: Any = None
+    cipher: bytes = b""
+    at: datetime | None = None
+    words: tuple[str, ...] = ()
+    sequence: int = 0
+
+    def rename(self, title: str | None) -> None:
+        self.title = title
+        self.record(Renamed(title))
+
+
+@dataclass(eq=False)
+class Note:
+    """Something without a version."""
+
+    text: str
+
+
+registry(metadata=metadata).map_imperatively(
+    Thing,
+    things,
+    properties={"title": things.c.label},
+    exclude_properties=["filled_in"],
+    version_id_col=things.c.sequence,
+    version_id_generator=False,
+)
+registry(metadata=metadata).map_imperatively(Note, notes)
+NOTE = inserting(notes)
+
+
+@pytest.fixture(scope="module")
+def database(infrastructure: Infrastructure) -> Iterator[Sessions]:
+    superuser = infrastructure.environment()["POSTGRES_SUPERUSER_URL"]
+    name = "units_of_work"
+    admin = databases.admin(superuser)
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    engine = make_engine(
+        databases.on_database(superuser, name), statement_timeout=10, pool_size=20, application_name=name
+    )
+    metadata.create_all(engine)
+    yield Sessions(engine)
+    engine.dispose()
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def sessions(database: Sessions) -> Sessions:
+    with database.engine.begin() as connection:
+        connection.execute(sa.text("truncate things, notes, outbox, inbox restart identity"))
+    return database
+
+
+def unit(sessions: Sessions, begun: bool) -> Any:
+    """Return a unit of work whose transaction has begun before anything is added, or not."""
+
+    class Unit(SqlUnitOfWork):
+        def __enter__(self) -> Any:
+            super().__enter__()
+            if begun:
+                self.session.execute(sa.text("select 1"))
+            return self
+
+    return Unit(sessions)
+
+
+both = pytest.mark.parametrize("begun", [False, True], ids=["one message", "a transaction"])
+
+
+def rows(sessions: Sessions, table: sa.Table = things) -> list[Any]:
+    return sessions.all(sa.select(table).order_by(sa.text("1")))
+
+
+def read(sessions: Sessions, thing_id: UUID) -> Thing:
+    """Return the thing as use cases read it without a lock."""
+    mapped = (things.c.id, things.c.label.label("title"), things.c.data, things.c.cipher, things.c.at, things.c.words)
+    row = sessions.first(sa.select(*mapped, things.c.sequence).where(things.c.id == thing_id))
+    assert row is not None
+    thing = Thing(**row)
+    make_transient_to_detached(thing)
+    return thing
+
+
+@contextmanager
+def statements(sessions: Sessions) -> Iterator[list[str]]:
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        seen.append(statement)
+
+    sa.event.listen(sessions.engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        sa.event.remove(sessions.engine, "before_cursor_execute", note)
+
+
+def save(sessions: Sessions, begun: bool, change: Callable[[Any], object]) -> None:
+    with unit(sessions, begun) as uow:
+        change(uow)
+        uow.commit()
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20) | st.sampled_from(
+    [":label_0", "%(label_0)s", "100 %", "'; drop table things; --", "\\", "{}", "$1", "null"]
+)
+JSON = st.recursive(st.none() | st.booleans() | st.integers(-(2**40), 2**40) | TEXT, lambda x: st.lists(x, max_size=3))
+MOMENT = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    title=st.none() | TEXT,
+    data=JSON,
+    cipher=st.binary(max_size=20),
+    at=st.none() | MOMENT,
+    words=st.lists(TEXT, max_size=3).map(tuple),
+)
+def test_both_ways_save_the_same_row(sessions: Sessions, **values: Any) -> None:
+    saved = []
+    for begun in (False, True):
+        with sessions.engine.begin() as connection:
+            connection.execute(sa.text("truncate things restart identity"))
+        thing = Thing(**values)
+        save(sessions, begun, lambda uow, thing=thing: uow.session.add(thing))
+        (row,) = rows(sessions)
+        assert row.pop("id") == thing.id
+        saved.append(row)
+        changed = read(sessions, thing.id)
+        changed.data, changed.words = [values["data"]], ("changed",)
+        changed.rename(None)
+        save(sessions, begun, lambda uow, changed=changed: uow.session.add(changed))
+        (row,) = rows(sessions)
+        assert row.pop("id") == thing.id
+        saved.append(row)
+    assert saved[:2] == saved[2:]
+    assert saved[0]["words"] == values["words"]
+    assert bytes(saved[0]["cipher"]) == values["cipher"]
+    assert [each["filled_in"] for each in saved] == [1, 1, 1, 1]
+
+
+def test_what_begins_no_transaction_is_one_message(sessions: Sessions) -> None:
+    old, new = Thing(), Thing()
+    save(sessions, False, lambda uow: uow.session.add(old))
+    changed = read(sessions, old.id)
+
+    def change(uow: Any) -> None:
+        assert not uow.seen("handler", str(new_id()))
+        uow.session.add_all([changed, new])
+        changed.rename("b")
+        new.rename("a")
+        uow.later(NOTE, text="x")
+        uow.note("handler", str(new_id()))
+
+    with statements(sessions) as seen:
+        save(sessions, False, change)
+    assert len(seen) == 2  # The first one is the read.
+    assert [each["label"] for each in rows(sessions)] == ["b", "a"]
+    assert [each["type"] for each in rows(sessions, events)] == ["thing.renamed"] * 2
+    assert len(rows(sessions, notes)) == 1
+
+
+@both
+def test_nothing_to_save_is_nothing_done(sessions: Sessions, begun: bool) -> None:
+    with unit(sessions, begun) as uow, statements(sessions) as seen:
+        uow.commit()
+    assert seen == []
+
+
+@both
+@pytest.mark.parametrize("failing", ["object", "later", "note"])
+def test_one_write_that_fails_undoes_all_and_wakes_nobody(sessions: Sessions, begun: bool, failing: str) -> None:
+    taken = Thing(title="taken")
+    event_id = str(new_id())
+    save(sessions, False, lambda uow: uow.session.add(taken))
+    save(sessions, False, lambda uow: (uow.later(NOTE, text="taken"), uow.note("handler", event_id)))
+    woken: list[bool] = []
+    forget = outbox.on_commit(lambda: woken.append(True))
+
+    def change(uow: Any) -> None:
+        thing = Thing()
+        uow.session.add(thing)
+        thing.rename("taken" if failing == "object" else "free")
+        uow.later(NOTE, text="taken" if failing == "later" else "free")
+        uow.note("handler", event_id if failing == "note" else str(new_id()))
+
+    try:
+        with pytest.raises(SeenBefore if failing == "note" else IntegrityError):
+            save(sessions, begun, change)
+    finally:
+        forget()
+    assert [len(rows(sessions, table)) for table in (things, notes, events)] == [1, 1, 0]
+    assert woken == []
+
+
+@both
+def test_of_two_who_read_the_same_the_second_is_told(sessions: Sessions, begun: bool) -> None:
+    thing = Thing(title="old")
+    save(sessions, False, lambda uow: uow.session.add(thing))
+    first, second = read(sessions, thing.id), read(sessions, thing.id)
+    for each in (first, second):
+        each.rename("first" if each is first else "second")
+    save(sessions, begun, lambda uow: uow.session.add(first))
+    with pytest.raises(Overtaken):
+        save(sessions, begun, lambda uow: (uow.session.add_all([second, Thing()]), uow.later(NOTE, text="x")))
+    assert [each["label"] for each in rows(sessions)] == ["first"]
+    assert [len(rows(sessions, table)) for table in (notes, events)] == [0, 1]
+
+
+@both
+def test_what_was_deleted_meanwhile_is_not_brought_back(sessions: Sessions, begun: bool) -> None:
+    thing = Thing()
+    save(sessions, False, lambda uow: uow.session.add(thing))
+    known = read(sessions, thing.id)
+    with sessions.engine.begin() as connection:
+        connection.execute(sa.delete(things))
+    known.rename("back")
+    with pytest.raises(Overtaken):
+        save(sessions, begun, lambda uow: uow.session.add(known))
+    assert rows(sessions) == []
+
+
+@both
+def test_a_column_that_was_not_changed_is_not_written(sessions: Sessions, begun: bool) -> None:
+    thing = Thing(title="old", data=[1])
+    save(sessions, False, lambda uow: uow.session.add(thing))
+    known = read(sessions, thing.id)
+    with sessions.engine.begin() as connection:
+        connection.execute(sa.update(things).values(data=[2]))
+    known.rename("new")
+    save(sessions, begun, lambda uow: uow.session.add(known))
+    assert [(each["label"], each["data"], each["sequence"]) for each in rows(sessions)] == [("new", [2], 1)]
+
+
+def test_events_of_one_subject_are_numbered_and_queued_in_the_same_order(sessions: Sessions) -> None:
+    thing = Thing()
+    save(sessions, False, lambda uow: uow.session.add(thing))
+
+    def rename(index: int) -> None:
+        while True:
+            known = read(sessions, thing.id)
+            for step in range(2):
+                known.rename(f"{index} {step}")
+            try:
+                save(sessions, index % 2 == 0, lambda uow, known=known: uow.session.add(known))
+            except Overtaken:
+                continue
+            return
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(rename, range(16)))
+    queued = [each["envelope"]["sequence"] for each in rows(sessions, events)]
+    assert queued == list(range(1, 33))
+
+
+@both
+def test_an_event_that_many_note_at_once_is_dealt_with_once(sessions: Sessions, begun: bool) -> None:
+    event_id = str(new_id())
+    barrier = threading.Barrier(8)
+
+    def handle(index: int) -> bool:
+        barrier.wait(10)
+        try:
+            save(sessions, begun, lambda uow: (uow.later(NOTE, text=f"{index}"), uow.note("handler", event_id)))
+        except SeenBefore:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(handle, range(8))) == 1
+    assert len(rows(sessions, notes)) == 1
+    save(sessions, begun, lambda uow: uow.note("another handler", event_id))
+
+
+def test_what_is_written_at_once_stays_whatever_comes_after(sessions: Sessions) -> None:
+    form = Form("INSERT INTO notes (text) VALUES (:text) RETURNING text", {"text": sa.Text()})
+    with unit(sessions, begun=False) as uow:
+        assert uow.at_once(form, text="kept") == "kept"
+        uow.session.add(Thing())
+    assert [len(rows(sessions, table)) for table in (things, notes)] == [0, 1]
+    with unit(sessions, begun=True) as uow, pytest.raises(RuntimeError):
+        uow.at_once(form, text="undone with the rest")
+
+
+def test_a_read_sees_what_its_transaction_has_locked_and_changed(sessions: Sessions) -> None:
+    thing = Thing(title="old")
+    save(sessions, False, lambda uow: uow.session.add(thing))
+    title = sa.select(things.c.label)
+    with unit(sessions, begun=True) as uow:
+        uow.session.execute(sa.update(things).values(label="new"))
+        assert uow.first(title).label == "new"
+    with unit(sessions, begun=False) as uow:
+        assert uow.first(title).label == "old"
+        assert uow.first(title.where(things.c.label == "new")) is None
+
+
+@both
+def test_a_deletion_and_a_change_without_a_version_are_saved_as_well(sessions: Sessions, begun: bool) -> None:
+    thing, note = Thing(), Note("old")
+    save(sessions, False, lambda uow: uow.session.add_all([thing, note]))
+    make_transient_to_detached(note)
+
+    def change(uow: Any) -> None:
+        uow.session.add(note)
+        note.text = "new"
+
+    save(sessions, begun, change)
+    assert rows(sessions, notes) == [{"text": "new"}]
+
+    def delete(uow: Any) -> None:
+        known = read(sessions, thing.id)
+        uow.session.add(known)
+        uow.session.delete(known)
+
+    save(sessions, begun, delete)
+    assert rows(sessions) == []
+
+
+@both
+def test_a_server_that_goes_away_while_it_saves_leaves_the_outcome_open(sessions: Sessions, begun: bool) -> None:
+    """In a transaction only the commit itself does: what is lost before it has not happened."""
+    slow = Form("INSERT INTO notes (text) SELECT 'slow' FROM pg_sleep(20)", {})
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            save(sessions, begun, lambda uow: uow.later(slow))
+        except Exception as exc:
+            errors.append(exc)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    kill = sa.text("select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(20)%'")
+
+    def killed() -> bool:
+        with sessions.engine.connect() as connection:
+            return bool(connection.execute(sa.text(f"{kill} and pid <> pg_backend_pid()")).all())
+
+    eventually(killed, within=10)
+    thread.join(10)
+    (error,) = errors
+    assert isinstance(error, OutcomeUnknown) is not begun
+    # The pool has noticed.
+    save(sessions, begun, lambda uow: uow.later(NOTE, text="next"))
+    assert rows(sessions, notes) == [{"text": "next"}]
