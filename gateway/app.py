@@ -17,15 +17,20 @@ from gateway.revocations import SPARE, Revocations
 from gateway.routes import (
     admin,
     auth,
+    connections,
     documents,
     email,
     health,
+    notifications,
     oauth,
     pages,
     passwords,
     payments,
+    preferences,
+    search,
     security_events,
     sessions,
+    stream,
     users,
 )
 from gateway.settings import Settings
@@ -78,7 +83,9 @@ def create_app(
     app.register_blueprint(health.blueprint)
     app.register_blueprint(documents.blueprint)
     app.register_blueprint(pages.blueprint)
-    for area in (auth, sessions, email, passwords, security_events, oauth, admin, users, payments):
+    accounts = (auth, sessions, email, passwords, security_events, oauth, admin)
+    people = (search, preferences, notifications, stream, connections, users)
+    for area in (*accounts, *people, payments):
         api.register_blueprint(area.blueprint)
     finishers = [limits.install(app, counting), headers.cross_origin(settings)]
     lifecycle.install(app, [each for each in finishers if each is not None], access_log or AccessLog())

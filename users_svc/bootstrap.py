@@ -10,8 +10,13 @@ from lib import config as settings
 from lib.database import Sessions
 from lib.ids import new_id, utc_now
 from users_svc.application.ports import Ports
+from users_svc.infrastructure.people import SqlPeople
 from users_svc.infrastructure.rpc_identities import RpcIdentities
 from users_svc.infrastructure.sql import SqlProfileReader, UsersUnitOfWork
+from users_svc.infrastructure.sql_connections import SqlConnectionReader
+from users_svc.infrastructure.sql_notifications import SqlNotificationReader
+from users_svc.infrastructure.sql_preferences import SqlPreferenceReader
+from users_svc.infrastructure.sql_search import SqlSearch
 from users_svc.infrastructure.tables import map_domain
 
 CONFIG: dict[str, settings.Rule] = {"OPEN_INVITATIONS": settings.switch}
@@ -27,6 +32,11 @@ def build_ports(config: Mapping[str, Any], sessions: Sessions, auth: Any) -> Por
     return Ports(
         unit_of_work=partial(UsersUnitOfWork, sessions),
         profiles=SqlProfileReader(sessions),
+        people=SqlPeople(sessions),
+        connections=SqlConnectionReader(sessions),
+        preferences=SqlPreferenceReader(sessions),
+        notifications=SqlNotificationReader(sessions),
+        search=SqlSearch(sessions),
         identities=RpcIdentities(auth),
         now=utc_now,
         new_id=new_id,

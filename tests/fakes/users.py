@@ -61,6 +61,27 @@ class FakeProfileReader:
         return None if profile is None else profile.fields()
 
 
+class FakePeople:
+    """People whom nobody follows or blocks."""
+
+    def __init__(self, database: FakeDatabase) -> None:
+        self._database = database
+
+    def view(self, user_id: UUID, viewer_id: UUID | None) -> dict[str, Any] | None:  # noqa: ARG002
+        profile = self._database.committed.profiles.rows.get(user_id)
+        if profile is None:
+            return None
+        nothing = ("following", "followed_by", "requested", "requested_by", "blocking", "muting")
+        return {**profile.fields(), "followers_count": 0, "following_count": 0, **dict.fromkeys(nothing, False)}
+
+
+class Elsewhere:
+    """A port whose use cases are tested on PostgreSQL: nothing here asks it."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name}: tested on PostgreSQL")
+
+
 class FakeStatistics:
     def __init__(self) -> None:
         self.rows: dict[date, int] = {}
@@ -191,6 +212,11 @@ class FakeWorld:
         return Ports(
             unit_of_work=unit_of_work or partial(FakeUnitOfWork, self.database),
             profiles=FakeProfileReader(self.database),
+            people=FakePeople(self.database),
+            connections=Elsewhere(),
+            preferences=Elsewhere(),
+            notifications=Elsewhere(),
+            search=Elsewhere(),
             identities=self.identities,
             now=lambda: self.time,
             new_id=new_id,

@@ -9,6 +9,12 @@ from datetime import date, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from lib.aggregate import Aggregate
+from users_svc.application.connection_ports import ConnectionReader, Connections
+from users_svc.application.handle_ports import Handles
+from users_svc.application.notification_ports import NotificationReader, Notifications
+from users_svc.application.preference_ports import PreferenceReader, Preferences
+from users_svc.application.search_ports import Search
 from users_svc.domain.account_state import AccountState
 from users_svc.domain.identity import Identity
 from users_svc.domain.profile import Profile
@@ -51,6 +57,17 @@ class ProfileReader(Protocol):
         """Return the fields of the profile as it was last committed; None if there is none."""
 
 
+class People(Protocol):
+    """Profiles as others get to see them."""
+
+    def view(self, user_id: UUID, viewer_id: UUID | None) -> Mapping[str, Any] | None:
+        """Return the fields of a profile with ``followers_count``, ``following_count`` and the fields of
+        `Relationship` but the id, all false for an anonymous viewer.
+
+        None if there is none, or its owner blocks the viewer: the same query, as long.
+        """
+
+
 class Statistics(Protocol):
     """Daily counts."""
 
@@ -72,6 +89,21 @@ class UnitOfWork(Protocol):
 
     @property
     def statistics(self) -> Statistics: ...
+
+    @property
+    def handles(self) -> Handles: ...
+
+    @property
+    def connections(self) -> Connections: ...
+
+    @property
+    def preferences(self) -> Preferences: ...
+
+    @property
+    def notifications(self) -> Notifications: ...
+
+    def announce(self, aggregate: Aggregate) -> None:
+        """Send the aggregate's events on commit; it is not kept."""
 
     def first_time(self, handler: str, event_id: str) -> bool:
         """Note that `handler` has seen the event, in this transaction; False if it had before."""
@@ -104,6 +136,11 @@ class Ports:
 
     unit_of_work: Callable[[], AbstractContextManager[UnitOfWork]]
     profiles: ProfileReader
+    people: People
+    connections: ConnectionReader
+    preferences: PreferenceReader
+    notifications: NotificationReader
+    search: Search
     identities: Identities
     now: Callable[[], datetime]
     new_id: Callable[[], UUID]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import Any, Self
 from uuid import UUID
@@ -11,7 +11,7 @@ from uuid import UUID
 from lib.aggregate import Aggregate
 from lib.errors import NotFound
 from users_svc.domain.account_state import AccountState
-from users_svc.domain.text import fitted_name
+from users_svc.domain.text import fitted_name, folded
 
 PUBLIC_FIELDS = ("id", "handle", "display_name", "avatar_url", "created_at")
 """What everybody may see of a profile, signed in or not. A new field is private until it is named here."""
@@ -41,6 +41,15 @@ class Profile(Aggregate):
     opening on; the name follows the account until the owner chooses another one.
 
     :param disabled: the account may not be used, and the profile is hidden
+    :param handle_key: what all handles have in common that look like this one
+    :param visibility: who may see a field, where its owner has chosen that
+    :param private: followers have to be accepted
+    :param findable_by_email: who knows the address may find the profile by it
+    :param email_key: the address as it is compared
+    :param search_text: what a search looks through: only what everybody may see
+    :param search_name: the name alone, as it is compared
+    :param search_handle: the handle alone
+    :param version: counts the changes of the row
     """
 
     id: UUID
@@ -59,6 +68,16 @@ class Profile(Aggregate):
     discoverable: bool = True
     disabled: bool = False
     sequence: int = 0
+    handle_key: str | None = None
+    handle_changed_at: datetime | None = None
+    visibility: dict[str, str] = field(default_factory=dict)
+    private: bool = False
+    findable_by_email: bool = False
+    email_key: str | None = field(default=None, repr=False)
+    search_text: str = ""
+    search_name: str = ""
+    search_handle: str = ""
+    version: int = 1
 
     def __repr__(self) -> str:
         # Profiles end up in tracebacks and logs; the rest of their fields is personal.
@@ -67,7 +86,7 @@ class Profile(Aggregate):
     @classmethod
     def open(cls, user_id: UUID, *, email: str, name: str, now: datetime, disabled: bool = False) -> Self:
         """Make the profile of an account that exists."""
-        return cls(
+        profile = cls(
             id=user_id,
             email=email,
             display_name=fitted_name(name),
@@ -75,6 +94,18 @@ class Profile(Aggregate):
             created_at=now,
             updated_at=now,
         )
+        profile.index()
+        return profile
+
+    def index(self) -> None:
+        """Bring up to date what the profile is searched by; every change ends with it."""
+        self.search_handle = self._searched("handle", self.handle)
+        self.search_name = self._searched("display_name", self.display_name)
+        self.search_text = f"{self.search_handle} {self.search_name}".strip()
+        self.email_key = folded(self.email)
+
+    def _searched(self, name: str, text: str | None) -> str:
+        return folded(text) if text and self.visibility.get(name, "public") == "public" else ""
 
     def follow(self, account: AccountState, *, called: str | None, now: datetime) -> None:
         """Take over what is known of the account.
@@ -85,6 +116,7 @@ class Profile(Aggregate):
         name = account.name if account.name and self.display_name == called else self.display_name
         if (email, name) != (self.email, self.display_name):
             self.email, self.display_name, self.updated_at = email, name, now
+            self.index()
         self.disabled = account.disabled
 
     def fields(self) -> dict[str, Any]:

@@ -45,6 +45,12 @@ def fitted_name(value: str) -> str:
     return unicodedata.normalize("NFC", allowed).strip()[:MAX_NAME].rstrip() or NAMELESS
 
 
+def folded(text: str) -> str:
+    """Return what two spellings of a text have in common for somebody who searches: no case, no diacritics, NFKC."""
+    plain = "".join(each for each in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(each))
+    return " ".join(unicodedata.normalize("NFKC", plain).split())
+
+
 def _invalid_name(detail: str) -> InvalidName:
     return InvalidName(detail, errors=[{"pointer": "/name", "code": InvalidName.code, "detail": detail}])
 

@@ -15,9 +15,20 @@ from lib.uow import SqlUnitOfWork
 from users_svc.domain.account_state import AccountState
 from users_svc.domain.profile import Profile
 from users_svc.domain.statistics import DayStatistics
-from users_svc.infrastructure.tables import account_states, member_statistics, profiles, tombstones
+from users_svc.infrastructure.sql_connections import SqlConnections
+from users_svc.infrastructure.sql_handles import SqlHandles
+from users_svc.infrastructure.sql_notifications import SqlNotifications
+from users_svc.infrastructure.sql_preferences import SqlPreferences
+from users_svc.infrastructure.tables import (
+    account_states,
+    connection_counts,
+    member_statistics,
+    profiles,
+    tombstones,
+)
 
 _ADD = insert_unless_there(profiles, "(id)")
+_ADD_COUNTS = insert_unless_there(connection_counts, "(user_id)")
 _ADD_STATE = insert_unless_there(account_states, "(id)")
 _BURY = insert_unless_there(tombstones, "(id)")
 _TOMBSTONE = sa.select(tombstones.c.id).where(tombstones.c.id == sa.bindparam("account_id"))
@@ -63,6 +74,7 @@ class SqlProfiles:
         row = {column.name: getattr(profile, column.name) for column in profiles.columns}
         # Only the id may clash in silence: a clash of anything else is two people's and has to be heard.
         self._session.execute(_ADD, row)
+        self._session.execute(_ADD_COUNTS, {"user_id": profile.id, "followers": 0, "following": 0})
         return self._session.execute(
             sa.select(Profile).where(profiles.c.id == profile.id).with_for_update(),
             # Another transaction may have written since this one looked without a lock.
@@ -100,10 +112,18 @@ class UsersUnitOfWork(SqlUnitOfWork):
     accounts: SqlAccountStates
     profiles: SqlProfiles
     statistics: SqlStatistics
+    handles: SqlHandles
+    connections: SqlConnections
+    preferences: SqlPreferences
+    notifications: SqlNotifications
 
     def __enter__(self) -> Self:
         super().__enter__()
         self.accounts = SqlAccountStates(self.session)
         self.profiles = SqlProfiles(self.session)
         self.statistics = SqlStatistics(self.session)
+        self.handles = SqlHandles(self)
+        self.connections = SqlConnections(self)
+        self.preferences = SqlPreferences(self)
+        self.notifications = SqlNotifications(self)
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import registry
@@ -12,6 +14,21 @@ from users_svc.domain.profile import Profile
 
 metadata = sa.MetaData()
 mapper = registry(metadata=metadata)
+
+
+def _id(name: str) -> sa.Column[Any]:
+    return sa.Column(name, pg.UUID(as_uuid=True), nullable=False)
+
+
+def _moment(name: str, *, nullable: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
+
+
+def _of_profile(table: str, *columns: str) -> list[sa.ForeignKeyConstraint]:
+    return [
+        sa.ForeignKeyConstraint([each], ["profiles.id"], name=f"{table}_{each}_fkey", ondelete="CASCADE")
+        for each in columns
+    ]
 
 
 def _longest(column: str, length: int) -> sa.CheckConstraint:
@@ -38,7 +55,19 @@ profiles = sa.Table(
     sa.Column("sequence", sa.Integer, nullable=False, server_default="0"),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("handle_key", sa.Text),
+    _moment("handle_changed_at", nullable=True),
+    sa.Column("visibility", pg.JSONB, nullable=False, server_default="{}"),
+    sa.Column("private", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("findable_by_email", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("email_key", sa.Text),
+    sa.Column("search_text", sa.Text, nullable=False, server_default=""),
+    sa.Column("search_name", sa.Text, nullable=False, server_default=""),
+    sa.Column("search_handle", sa.Text, nullable=False, server_default=""),
+    sa.Column("version", sa.Integer, nullable=False, server_default="1"),
     sa.PrimaryKeyConstraint("id", name="profiles_pkey"),
+    # What looks like another handle has the same key.
+    sa.UniqueConstraint("handle_key", name="profiles_handle_key_key"),
     sa.CheckConstraint("char_length(email) BETWEEN 1 AND 320", name="profiles_email_length"),
     sa.CheckConstraint("char_length(handle) BETWEEN 1 AND 64", name="profiles_handle_length"),
     sa.CheckConstraint("char_length(display_name) BETWEEN 1 AND 100", name="profiles_display_name_length"),
@@ -49,9 +78,40 @@ profiles = sa.Table(
     _longest("locale", 64),
     _longest("time_zone", 64),
 )
-# Two people cannot differ by the case of their handles only. The e-mail is not unique here: auth_svc settles that,
-# and its events may arrive in any order while an address moves from one account to another.
-sa.Index("profiles_handle_key", sa.func.lower(profiles.c.handle), unique=True)
+# The e-mail is not unique here: auth_svc settles that, and its events may arrive in any order while an address moves
+# from one account to another.
+_LISTED = sa.and_(profiles.c.discoverable, sa.not_(profiles.c.private), sa.not_(profiles.c.disabled))
+sa.Index("profiles_newest_idx", profiles.c.created_at.desc(), profiles.c.id.desc(), postgresql_where=_LISTED)
+sa.Index(
+    "profiles_search_text_idx",
+    profiles.c.search_text,
+    postgresql_using="gin",
+    postgresql_ops={"search_text": "gin_trgm_ops"},
+    postgresql_where=_LISTED,
+)
+sa.Index(
+    "profiles_search_name_idx",
+    profiles.c.search_name,
+    postgresql_ops={"search_name": "text_pattern_ops"},
+    postgresql_where=_LISTED,
+)
+sa.Index(
+    "profiles_search_handle_idx",
+    profiles.c.search_handle,
+    postgresql_ops={"search_handle": "text_pattern_ops"},
+    postgresql_where=_LISTED,
+)
+sa.Index("profiles_email_key_idx", profiles.c.email_key, postgresql_where=profiles.c.findable_by_email)
+
+# Handles that somebody has given up: nobody else gets them for a while.
+retired_handles = sa.Table(
+    "retired_handles",
+    metadata,
+    sa.Column("handle_key", sa.Text, nullable=False),
+    _id("user_id"),
+    _moment("retired_at"),
+    sa.PrimaryKeyConstraint("handle_key", name="retired_handles_pkey"),
+)
 
 account_states = sa.Table(
     "account_states",
@@ -80,6 +140,102 @@ tombstones = sa.Table(
     sa.PrimaryKeyConstraint("id", name="tombstones_pkey"),
 )
 
+# How many edges there are at a person; the row is also the lock under which they change.
+connection_counts = sa.Table(
+    "connection_counts",
+    metadata,
+    _id("user_id"),
+    sa.Column("followers", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("following", sa.BigInteger, nullable=False, server_default="0"),
+    sa.PrimaryKeyConstraint("user_id", name="connection_counts_pkey"),
+    sa.CheckConstraint("followers >= 0 AND following >= 0", name="connection_counts_positive"),
+    *_of_profile("connection_counts", "user_id"),
+)
+
+
+def _edges(name: str, source: str, target: str) -> sa.Table:
+    """Directed edges between two people, listed from both ends, newest first."""
+    table = sa.Table(
+        name,
+        metadata,
+        _id(source),
+        _id(target),
+        _id("id"),
+        _moment("created_at"),
+        sa.PrimaryKeyConstraint(source, target, name=f"{name}_pkey"),
+        sa.CheckConstraint(f"{source} <> {target}", name=f"{name}_not_oneself"),
+        *_of_profile(name, source, target),
+    )
+    sa.Index(f"{name}_{source}_idx", table.c[source], table.c.id.desc())
+    sa.Index(f"{name}_{target}_idx", table.c[target], table.c.id.desc())
+    return table
+
+
+follows = _edges("follows", "follower_id", "followee_id")
+follow_requests = _edges("follow_requests", "requester_id", "target_id")
+blocks = _edges("blocks", "blocker_id", "blocked_id")
+mutes = _edges("mutes", "muter_id", "muted_id")
+
+preference_records = sa.Table(
+    "preference_records",
+    metadata,
+    _id("user_id"),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("schema_version", sa.Integer, nullable=False),
+    sa.Column("data", pg.JSONB, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    _moment("updated_at"),
+    sa.PrimaryKeyConstraint("user_id", "kind", name="preference_records_pkey"),
+    sa.CheckConstraint(
+        "kind in ('preferences', 'settings', 'notification_preferences')", name="preference_records_kind_check"
+    ),
+    *_of_profile("preference_records", "user_id"),
+)
+
+# The newest number and how many are unread; the row is also the lock that puts a person's notifications in order.
+notification_inboxes = sa.Table(
+    "notification_inboxes",
+    metadata,
+    _id("user_id"),
+    sa.Column("last_number", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("unread", sa.BigInteger, nullable=False, server_default="0"),
+    sa.PrimaryKeyConstraint("user_id", name="notification_inboxes_pkey"),
+    sa.CheckConstraint("unread >= 0 AND last_number >= 0", name="notification_inboxes_positive"),
+    *_of_profile("notification_inboxes", "user_id"),
+)
+
+notifications = sa.Table(
+    "notifications",
+    metadata,
+    _id("user_id"),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    _id("id"),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("data", pg.JSONB, nullable=False),
+    sa.Column("actor_id", pg.UUID(as_uuid=True)),
+    _id("event_id"),
+    _moment("created_at"),
+    _moment("read_at", nullable=True),
+    sa.PrimaryKeyConstraint("user_id", "number", name="notifications_pkey"),
+    sa.UniqueConstraint("id", name="notifications_id_key"),
+    sa.UniqueConstraint("user_id", "event_id", "type", name="notifications_event_key"),
+    *_of_profile("notifications", "user_id"),
+)
+sa.Index("notifications_actor_idx", notifications.c.user_id, notifications.c.actor_id)
+
+# Mails about notifications that wait for their time: the end of quiet hours, or a moment that lets it be read first.
+pending_notification_mails = sa.Table(
+    "pending_notification_mails",
+    metadata,
+    _id("notification_id"),
+    _id("user_id"),
+    sa.Column("type", sa.Text, nullable=False),
+    _moment("due_at"),
+    sa.PrimaryKeyConstraint("notification_id", name="pending_notification_mails_pkey"),
+    *_of_profile("pending_notification_mails", "user_id"),
+)
+sa.Index("pending_notification_mails_due_at_idx", pending_notification_mails.c.due_at)
+
 member_statistics = sa.Table(
     "member_statistics",
     metadata,
@@ -95,6 +251,7 @@ inbox = inbox_table(metadata)
 
 def map_domain() -> None:
     """Teach SQLAlchemy the domain's classes, once; the classes never learn about SQLAlchemy."""
-    for entity, table in ((AccountState, account_states), (Profile, profiles)):
-        if not sa.inspect(entity, raiseerr=False):
-            mapper.map_imperatively(entity, table)
+    if sa.inspect(Profile, raiseerr=False):
+        return
+    mapper.map_imperatively(AccountState, account_states)
+    mapper.map_imperatively(Profile, profiles, version_id_col=profiles.c.version)

@@ -21,10 +21,15 @@ from users_svc.application.get_user import get_user
 from users_svc.application.note_arrival import note_arrival
 from users_svc.application.open_profile import open_profile
 from users_svc.bootstrap import build_ports
+from users_svc.presentation.connections import ConnectionRpc
+from users_svc.presentation.notifications import NotificationRpc
+from users_svc.presentation.preferences import PreferenceRpc
+from users_svc.presentation.profiles import ProfileRpc
 from users_svc.presentation.schemas import CREATED_USER, DAY_STATISTICS, PROFILE
+from users_svc.presentation.search import SearchRpc
 
 
-class UsersService:
+class UsersService(ProfileRpc, ConnectionRpc, PreferenceRpc, NotificationRpc, SearchRpc):
     """Profiles of the people who have an account."""
 
     name = "users_svc"

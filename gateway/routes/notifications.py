@@ -1,0 +1,7 @@
+"""Notifications."""
+
+from __future__ import annotations
+
+from gateway.openapi import Routes
+
+blueprint = Routes("notifications", __name__, url_prefix="/api/v1/users", description="Notifications")

@@ -1,0 +1,7 @@
+"""Search."""
+
+from __future__ import annotations
+
+from gateway.openapi import Routes
+
+blueprint = Routes("search", __name__, url_prefix="/api/v1/users", description="Search")
