@@ -38,11 +38,18 @@ class Write(NamedTuple):
     values: Mapping[str, Any]
 
 
-def inserting(table: sa.FromClause, *, leave_out: Iterable[str] = (), in_place_of: Sequence[str] = ()) -> Form:
+def inserting(
+    table: sa.FromClause,
+    *,
+    leave_out: Iterable[str] = (),
+    in_place_of: Sequence[str] = (),
+    unless_there: Sequence[str] = (),
+) -> Form:
     """Return the form of an INSERT of one row.
 
     :param leave_out: columns that PostgreSQL fills in
     :param in_place_of: a unique set of columns: a row that has the same there is overwritten
+    :param unless_there: a unique set of columns: a row that has the same there stays as it is
     """
     columns = [column for column in table.columns if column.name not in set(leave_out)]
     names = [column.name for column in columns]
@@ -51,6 +58,8 @@ def inserting(table: sa.FromClause, *, leave_out: Iterable[str] = (), in_place_o
     if in_place_of:
         others = ", ".join(f"{name} = excluded.{name}" for name in names if name not in in_place_of)
         sql += f" ON CONFLICT ({', '.join(in_place_of)}) DO UPDATE SET {others}"
+    if unless_there:
+        sql += f" ON CONFLICT ({', '.join(unless_there)}) DO NOTHING"
     return Form(sql, {column.name: column.type for column in columns})
 
 

@@ -62,6 +62,9 @@ class Refunds(Protocol):
 
 
 class Customers(Protocol):
+    def add(self, customer: Customer) -> None:
+        """Add the customer on commit, unless it is there or was there until its account was deleted."""
+
     def add_or_get(self, customer: Customer) -> Customer:
         """Add the customer unless it is there; return the one that is stored, locked until the transaction ends.
 
@@ -106,8 +109,11 @@ class UnitOfWork(Protocol):
     def first_time(self, handler: str, event_id: str) -> bool:
         """Note that the handler saw the event; False if it did before."""
 
+    def note(self, handler: str, event_id: str) -> None:
+        """Note on commit that the handler has dealt with the event; `commit` raises `SeenBefore` if it did before."""
+
     def commit(self) -> None:
-        """Keep all of it, or raise; `ReferenceTaken` if another payment was first."""
+        """Keep all of it, or raise; `ReferenceTaken` if another payment was first, `SeenBefore`."""
 
 
 class Reads(Protocol):

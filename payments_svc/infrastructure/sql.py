@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, make_transient_to_detached
 
 from lib.statements import insert_unless_there
 from lib.uow import SqlUnitOfWork, constraint_of
+from lib.writes import Form, inserting
 from payments_svc.application.ports import Row
 from payments_svc.domain.customer import Customer, CustomerStatus
 from payments_svc.domain.idempotency import Claim
@@ -60,14 +61,27 @@ class SqlRefunds:
 
 
 _ADD_CUSTOMER = insert_unless_there(customers, "(id)")
+_ADD_QUIETLY = inserting(customers, unless_there=("id",))
+_REMOVE_BURIED = Form(
+    # One that stays beside its payments is closed.
+    "DELETE FROM customers WHERE id = :id AND status = 'active'"
+    " AND EXISTS (SELECT FROM tombstones WHERE tombstones.id = :id)",
+    {"id": customers.c.id.type},
+)
 _BURY = insert_unless_there(tombstones, "(id)")
 _TOMBSTONE = sa.select(tombstones.c.id).where(tombstones.c.id == sa.bindparam("customer_id"))
 _TAKE_CLAIM = insert_unless_there(idempotency_claims, "ON CONSTRAINT idempotency_claims_scope_key")
 
 
 class SqlCustomers:
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
+        self._session = uow.session
+
+    def add(self, customer: Customer) -> None:
+        self._uow.later(_ADD_QUIETLY, **asdict(customer))
+        # A statement of its own, which sees the deletion that the INSERT may have waited for.
+        self._uow.later(_REMOVE_BURIED, id=customer.id)
 
     def add_or_get(self, customer: Customer) -> Customer:
         if self._add(customer):
@@ -148,7 +162,7 @@ class PaymentsUnitOfWork(SqlUnitOfWork):
         super().__enter__()
         self.payments = SqlPayments(self.session)
         self.refunds = SqlRefunds(self.session)
-        self.customers = SqlCustomers(self.session)
+        self.customers = SqlCustomers(self)
         self.claims = SqlClaims(self.session)
         return self
 

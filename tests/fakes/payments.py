@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from lib.aggregate import DomainEvent
+from lib.errors import SeenBefore
 from lib.ids import new_id
 from payments_svc.application.ports import Ports, Row, Rules
 from payments_svc.domain.customer import Customer, CustomerStatus
@@ -121,6 +122,9 @@ class FakeCustomers:
     def __init__(self, state: FakeState) -> None:
         self._state = state
 
+    def add(self, customer: Customer) -> None:
+        self.add_or_get(customer)
+
     def add_or_get(self, customer: Customer) -> Customer:
         if customer.id not in self._state.tombstones:
             self._state.customers.setdefault(customer.id, customer)
@@ -169,12 +173,16 @@ class FakeUnitOfWork:
         self.refunds = FakeRefunds(self._state)
         self.customers = FakeCustomers(self._state)
         self.claims = FakeClaims(self._state)
+        self._noted: set[tuple[str, str]] = set()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._database.lock.release()
+
+    def note(self, handler: str, event_id: str) -> None:
+        self._noted.add((handler, event_id))
 
     def first_time(self, handler: str, event_id: str) -> bool:
         entry = (handler, event_id)
@@ -183,6 +191,9 @@ class FakeUnitOfWork:
         return first
 
     def commit(self) -> None:
+        if self._noted & self._state.inbox:
+            raise SeenBefore
+        self._state.inbox |= self._noted
         references = [_reference(each) for each in self._state.payments.values() if _reference(each)]
         if len(references) != len(set(references)):
             raise ReferenceTaken("another payment has this reference")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
+from lib.errors import SeenBefore
 from users_svc.application.ports import Ports
 from users_svc.domain.statistics import day_of
 
@@ -14,8 +16,7 @@ def note_arrival(ports: Ports, *, event_id: str, occurred_at: str) -> None:
     :param occurred_at: the event's own time, RFC 3339
     """
     day = day_of(datetime.fromisoformat(occurred_at))
-    with ports.unit_of_work() as uow:
-        if not uow.first_time("note_arrival", event_id):
-            return
+    with ports.unit_of_work() as uow, suppress(SeenBefore):
+        uow.note("note_arrival", event_id)
         uow.statistics.add_registration(day)
         uow.commit()

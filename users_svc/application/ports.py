@@ -108,6 +108,9 @@ class UnitOfWork(Protocol):
     def first_time(self, handler: str, event_id: str) -> bool:
         """Note that `handler` has seen the event, in this transaction; False if it had before."""
 
+    def note(self, handler: str, event_id: str) -> None:
+        """Note on commit that `handler` has seen the event; `commit` raises `SeenBefore` if it had before."""
+
     def commit(self) -> None: ...
 
 

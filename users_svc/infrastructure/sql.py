@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, make_transient_to_detached
 from lib.database import Sessions
 from lib.statements import insert_unless_there
 from lib.uow import SqlUnitOfWork
+from lib.writes import Form
 from users_svc.domain.account_state import AccountState
 from users_svc.domain.profile import Profile
 from users_svc.domain.statistics import DayStatistics
@@ -32,8 +33,10 @@ _ADD_COUNTS = insert_unless_there(connection_counts, "(user_id)")
 _ADD_STATE = insert_unless_there(account_states, "(id)")
 _BURY = insert_unless_there(tombstones, "(id)")
 _TOMBSTONE = sa.select(tombstones.c.id).where(tombstones.c.id == sa.bindparam("account_id"))
-_COUNT = insert_unless_there(
-    member_statistics, "(day)", otherwise="UPDATE SET registrations = member_statistics.registrations + 1"
+_COUNT = Form(
+    "INSERT INTO member_statistics (day, registrations) VALUES (:day, 1)"
+    " ON CONFLICT (day) DO UPDATE SET registrations = member_statistics.registrations + 1",
+    {"day": sa.Date()},
 )
 _BY_ID = sa.select(profiles).where(profiles.c.id == sa.bindparam("user_id"))
 
@@ -94,16 +97,17 @@ class SqlProfileReader:
 
 
 class SqlStatistics:
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
 
     def add_registration(self, day: date) -> None:
         # Adding is the database's work: read-modify-write would lose counts.
-        self._session.execute(_COUNT, {"day": day, "registrations": 1})
+        self._uow.later(_COUNT, day=day)
 
     def of(self, day: date) -> DayStatistics:
         query = sa.select(member_statistics.c.registrations).where(member_statistics.c.day == day)
-        return DayStatistics(day, self._session.execute(query).scalar_one_or_none() or 0)
+        found = self._uow.first(query)
+        return DayStatistics(day, 0 if found is None else found.registrations)
 
 
 class UsersUnitOfWork(SqlUnitOfWork):
@@ -121,7 +125,7 @@ class UsersUnitOfWork(SqlUnitOfWork):
         super().__enter__()
         self.accounts = SqlAccountStates(self.session)
         self.profiles = SqlProfiles(self.session)
-        self.statistics = SqlStatistics(self.session)
+        self.statistics = SqlStatistics(self)
         self.handles = SqlHandles(self)
         self.connections = SqlConnections(self)
         self.preferences = SqlPreferences(self)
