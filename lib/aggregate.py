@@ -39,6 +39,11 @@ class Aggregate:
         # Through __dict__, because the ORM makes entities without calling __init__.
         self.__dict__.setdefault("_recorded", []).append((self.sequence, event))
 
+    @property
+    def number_of_events(self) -> int:
+        """How many events are recorded and not pulled yet."""
+        return len(self.__dict__.get("_recorded", ()))
+
     def pull_events(self) -> list[tuple[int, DomainEvent]]:
         """Return and forget the recorded ``(sequence, event)`` pairs, oldest first."""
         recorded: list[tuple[int, DomainEvent]] = self.__dict__.pop("_recorded", [])

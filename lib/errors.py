@@ -92,7 +92,7 @@ class Unavailable(DomainError):
 class Overtaken(Exception):
     """What was read without a lock has changed since, and nothing was saved: read it again, with a lock.
 
-    For use cases only; no caller gets to see it.
+    For use cases; a caller is told that somebody else was at it (`lib.refusals`).
     """
 
 

@@ -18,7 +18,8 @@ def can_be_written(session: Session) -> bool:
 
 
 def writes_of(session: Session) -> list[Write]:
-    """Return an UPDATE for each changed object and an INSERT for each new one, in the order in which they came."""
+    """Return an UPDATE for each changed object, in the order of their keys so that nobody waits in a circle, and an
+    INSERT for each new one, in the order in which they were added: what refers to another one comes after it."""
     return [*_updates(session), *(_insert(_state(each)) for each in session.new)]
 
 
@@ -28,7 +29,7 @@ def _insert(state: InstanceState[Any]) -> Write:
 
 
 def _updates(session: Session) -> Iterator[Write]:
-    for state in map(_state, session.dirty):
+    for state in sorted(map(_state, session.dirty), key=_order):
         columns = _columns(state.mapper)
         touched = columns.keys() - state.unmodified
         changed = {columns[key]: state.attrs[key].value for key in touched if _is_changed(state, key)}
@@ -36,6 +37,10 @@ def _updates(session: Session) -> Iterator[Write]:
             found = _found_by(state.mapper)
             old = {f"old_{columns[key]}": _before(state, key) for key in found}
             yield Write(_update_form(state.mapper, tuple(changed)), {**changed, **old})
+
+
+def _order(state: InstanceState[Any]) -> tuple[str, str]:
+    return state.mapper.class_.__name__, str(state.identity)
 
 
 def _state(each: object) -> InstanceState[Any]:

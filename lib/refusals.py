@@ -11,7 +11,7 @@ from nameko.exceptions import BadRequest, RpcTimeout
 from sqlalchemy.orm.exc import StaleDataError
 
 from lib.database import RETRIED, sqlstate
-from lib.errors import Conflict, DomainError, OutcomeUnknown, Unavailable
+from lib.errors import Conflict, DomainError, OutcomeUnknown, Overtaken, Unavailable
 from lib.faults import Fault
 
 LOCK_NOT_AVAILABLE, QUERY_CANCELED, READ_ONLY = "55P03", "57014", "25006"
@@ -46,7 +46,7 @@ def refusal_of(error: BaseException) -> BaseException | None:
 def _infrastructure(error: BaseException) -> DomainError | None:
     if isinstance(error, RpcTimeout):
         return UpstreamTimeout("another service did not answer in time; it may have happened", retry_after=1)
-    if isinstance(error, StaleDataError):
+    if isinstance(error, StaleDataError | Overtaken):
         return Contended("somebody else changed this at the same moment; try again", retry_after=1)
     if isinstance(error, sqlalchemy.exc.TimeoutError):
         return DatabaseUnavailable("too busy; try again", retry_after=1)

@@ -200,7 +200,8 @@ class Relay(Extension):
                 time.sleep(0.5)
             if stopping and not sent:
                 return
-            if not stopping and sent < BATCH:
+            # Not less than the whole batch: some of its rows may be such that they cannot be sent.
+            if not stopping and sent <= BATCH // 2:
                 self._wake.wait(POLL_EVERY)
                 if not self._stopping:
                     time.sleep(max(0.0, began + BATCH_EVERY - time.monotonic()))

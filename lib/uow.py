@@ -19,7 +19,7 @@ from lib.errors import Overtaken, SeenBefore
 from lib.ids import utc_now
 from lib.objects import can_be_written, writes_of
 from lib.statements import insert_unless_there
-from lib.writes import Form, Write, inserting, is_overtaken, write
+from lib.writes import AT_MOST, Form, Write, inserting, is_overtaken, write, write_all
 
 
 def constraint_of(error: IntegrityError) -> str | None:
@@ -46,6 +46,7 @@ class SqlUnitOfWork:
     def __init__(self, sessions: Callable[[], Session]) -> None:
         self._sessions = sessions
         self._later: list[Write] = []
+        self._is_over = False
 
     def __enter__(self) -> Self:
         self.session = self._sessions()
@@ -61,7 +62,7 @@ class SqlUnitOfWork:
 
         Does not begin one. Not for what the same block has added.
         """
-        if self._has_begun:
+        if self.has_begun:
             return self.session.execute(statement, parameters).first()
         with autocommit(self._engine) as connection:
             return connection.execute(statement, parameters).first()
@@ -71,14 +72,15 @@ class SqlUnitOfWork:
         self._later.append(Write(form, values))
 
     def at_once(self, form: Form, **values: Any) -> Any:
-        """Write this now, whatever becomes of the rest, and return its first value.
+        """Write this now, whatever becomes of the rest, and return the first value that it returns, or None.
 
         Before the transaction has begun: what was written then would be undone with the rest.
         """
-        if self._has_begun:
+        if self.has_begun:
             raise RuntimeError("the transaction has begun: nothing can be written beside it")
         with autocommit(self._engine) as connection, saving():
-            return write(connection, [Write(form, values)]).scalar_one()
+            result = write(connection, [Write(form, values)])
+            return result.scalar() if result.returns_rows else None
 
     def first_time(self, handler: str, event_id: str) -> bool:
         """Note that `handler` saw the event, in this transaction; False if it did before.
@@ -111,11 +113,11 @@ class SqlUnitOfWork:
         :raises Overtaken: an object that was read without a lock has changed since
         :raises SeenBefore: the event of `note` was dealt with before
         """
+        if self._is_over:
+            raise RuntimeError("this unit of work was committed before")
+        self._is_over = True
         try:
-            if self._has_begun or not can_be_written(self.session):
-                events = self._commit_transaction()
-            else:
-                events = self._commit_at_once()
+            events = self._save()
         except StaleDataError as exc:
             raise Overtaken from exc
         except IntegrityError as exc:
@@ -130,7 +132,8 @@ class SqlUnitOfWork:
             outbox.announce()
 
     @property
-    def _has_begun(self) -> bool:
+    def has_begun(self) -> bool:
+        """Whether the transaction has begun: something was locked, or read as it sees it."""
         return _BEGUN in self.session.info
 
     @property
@@ -139,25 +142,28 @@ class SqlUnitOfWork:
         assert isinstance(engine, sa.Engine)  # noqa: S101  (for the type checker)
         return engine
 
-    def _commit_transaction(self) -> bool:
+    def _save(self) -> bool:
+        """Return whether there were events."""
         session = self.session
-        # State before events: the row locks of these writes put the events of one subject in order.
-        session.flush()
-        events = self._events()
-        if writes := [*self._later, *events]:
-            write(session.connection(), writes)
-        session.commit()
-        return bool(events)
-
-    def _commit_at_once(self) -> bool:
-        _hold_changed(self.session, None, None)
-        objects = writes_of(self.session)
+        _hold_changed(session, None, None)
+        objects = None if self.has_begun or not can_be_written(session) else writes_of(session)
+        if objects is None or len(objects) + len(self._later) + self._number_of_events() > AT_MOST:
+            # State before events: the row locks of these writes put the events of one subject in order.
+            session.flush()
+            events = self._events()
+            write_all(session.connection(), [*self._later, *events])
+            session.commit()
+            return bool(events)
         events = self._events()
         if writes := [*objects, *self._later, *events]:
             with autocommit(self._engine) as connection, saving():
                 write(connection, writes)
-        self.session.expunge_all()
+        # Nobody is to believe that later changes of them would be saved.
+        session.expunge_all()
         return bool(events)
+
+    def _number_of_events(self) -> int:
+        return sum(each.number_of_events for each in self.session.info.get(_CHANGED, ()))
 
     def _events(self) -> list[Write]:
         changed = self.session.info.pop(_CHANGED, ())

@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-#: combinations of forms whose text is kept; a service has far fewer
-REMEMBERED = 1000
+#: writes in one message: what many of them save is little, and each combination of forms is a text that is kept
+AT_MOST = 16
+#: combinations whose text is kept; a service has far fewer
+REMEMBERED = 200
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
@@ -88,8 +90,17 @@ def is_overtaken(error: sa.exc.DBAPIError) -> bool:
     return getattr(error.orig, "pgcode", None) == "22012"
 
 
+def write_all(connection: sa.Connection, writes: Sequence[Write]) -> None:
+    """Do any number of writes in their order.
+
+    :param connection: in a transaction
+    """
+    for at in range(0, len(writes), AT_MOST):
+        write(connection, writes[at : at + AT_MOST])
+
+
 def write(connection: sa.Connection, writes: Sequence[Write]) -> sa.CursorResult[Any]:
-    """Do all writes (at least one) in their order, in one round trip; the first that fails raises, and none is done.
+    """Do 1 to `AT_MOST` writes in their order, in one round trip; the first that fails raises, and none is done.
 
     :param connection: in a transaction, or in autocommit: then they are one transaction
     :returns: what the last one returns

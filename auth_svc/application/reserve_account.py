@@ -35,23 +35,32 @@ def reserve_account(ports: Ports, *, email: str, name: str, request_key: str) ->
 def _reserve_once(ports: Ports, address: Email, person: str, key: str) -> Reservation:
     try:
         return _reserve(ports, address, person, key)
-    except (EmailTaken, RequestKeyTaken):
+    except (EmailTakenMeanwhile, RequestKeyTaken):
         # Perhaps a parallel call with this very key was faster. Its account can be read now.
         return _reserve(ports, address, person, key)
 
 
+class EmailTakenMeanwhile(EmailTaken):
+    """By a transaction that was not there to be read."""
+
+
 def _reserve(ports: Ports, address: Email, person: str, key: str) -> Reservation:
     with ports.unit_of_work() as uow:
+        # The address first: an account that it finds, and the key does not, is not of a call with this key.
+        taken = uow.accounts.find_id_by_email(address)
         made_before = uow.accounts.find_by_request_key(key)
         if made_before is not None:
             if made_before.email != address:
                 raise RequestKeyReused
             return Reservation(made_before, created=False)
-        if uow.accounts.find_by_email(address):
+        if taken is not None:
             raise EmailTaken
         account = Account.invite(id=ports.new_id(), email=address, name=person, request_key=key, now=ports.now())
         uow.accounts.add(account)
         account.request_mail("claim")
         uow.audit.add("account.invited", account_id=account.id)
-        uow.commit()
+        try:
+            uow.commit()
+        except EmailTaken as exc:
+            raise EmailTakenMeanwhile from exc
     return Reservation(account, created=True)

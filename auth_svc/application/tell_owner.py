@@ -14,11 +14,9 @@ def tell_owner(ports: Ports, address: Email) -> None:
     """
     with ports.unit_of_work() as uow:
         found = uow.accounts.find_by_email(address)
-        private = ports.rules.private_registration
-        if found is not None and found.status == "invited":
-            uow.accounts.get(found.id).request_mail("claim")
-        elif private:
+        invited = found is not None and found.status == "invited"
+        if invited or ports.rules.private_registration:
             request = MailRequest(id=ports.new_id())
-            request.send("account_exists", found.id if found else ports.new_id())
+            request.send("claim" if invited else "account_exists", found.id if found else ports.new_id())
             uow.announce(request)
         uow.commit()

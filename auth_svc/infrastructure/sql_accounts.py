@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -39,17 +39,20 @@ class SqlAccounts:
         return account
 
     def find(self, account_id: UUID) -> Account | None:
-        return _restored(self._uow.first(_BY_ID, id=account_id))
+        return _found(self._uow.first(_BY_ID, id=account_id))
 
     def find_by_email(self, email: Email) -> Account | None:
-        return _restored(self._uow.first(_BY_EMAIL, key=email.key))
+        row = self._uow.first(_BY_EMAIL, key=email.key)
+        # Made for nobody as well: how long it takes is not to tell whose address is known.
+        account = _restored(_NOBODY if row is None else row._mapping)
+        return None if row is None else account
 
     def find_id_by_email(self, email: Email) -> UUID | None:
         found = self._uow.first(_ID_BY_EMAIL, key=email.key)
         return None if found is None else found.id
 
     def find_by_request_key(self, request_key: str) -> Account | None:
-        return _restored(self._uow.first(_BY_REQUEST_KEY, key=request_key))
+        return _found(self._uow.first(_BY_REQUEST_KEY, key=request_key))
 
     def administrators(self) -> Sequence[Account]:
         return self._session.scalars(
@@ -76,18 +79,32 @@ class SqlAccounts:
         self._session.flush()
 
 
-def _restored(row: sa.Row[Any] | None) -> Account | None:
+def _found(row: sa.Row[Any] | None) -> Account | None:
+    return None if row is None else _restored(row._mapping)
+
+
+def _restored(row: Mapping[str, Any] | sa.RowMapping) -> Account:
     """Return an account that no session knows; `SqlAccounts.update` takes it.
 
     Made without SQLAlchemy's query for objects, which takes as long again as the statement.
     """
-    if row is None:
-        return None
-    account = Account(**row._mapping)
+    account = Account(**dict(row))
     make_transient_to_detached(account)
     return account
 
 
+_NOBODY: Mapping[str, Any] = {
+    "id": UUID(int=0),
+    "email": Email("nobody@example.com"),
+    "name": "Nobody",
+    "status": "active",
+    "created_at": datetime.min,
+    **dict.fromkeys(("password_hash", "password_set_at", "request_key", "activated_at", "disabled_at"), None),
+    **dict.fromkeys(("disabled_reason", "not_before"), None),
+    "email_verified": False,
+    "roles": (),
+    "sequence": 1,
+}
 _COLUMNS = [column for column in accounts.columns if column is not accounts.c.email_key]
 _BY_ID = sa.select(*_COLUMNS).where(accounts.c.id == sa.bindparam("id"))
 _BY_EMAIL = sa.select(*_COLUMNS).where(accounts.c.email_key == sa.bindparam("key"))

@@ -125,7 +125,7 @@ class SubjectKeys:
         is_new = any(getattr(each, "id", None) == subject for each in uow.session.new)
         found = None if is_new else uow.first(_FIND, subject=subject)
         if found is None:
-            made[subject] = self._add(uow, subject) if is_new else self._make(uow.session, subject)
+            made[subject] = self._add(uow, subject) if is_new else self._make(uow, subject)
             return made[subject]
         key = self._seal.decrypt(found.sealed_key)
         self._known[subject] = key
@@ -139,11 +139,18 @@ class SubjectKeys:
         uow.later(_INSERT, subject_id=subject, sealed_key=self._seal.encrypt(key), created_at=utc_now())
         return key
 
-    def _make(self, session: SqlSession, subject: UUID) -> bytes:
+    def _make(self, uow: SqlUnitOfWork, subject: UUID) -> bytes:
         sealed = self._seal.encrypt(secrets.token_bytes(KEY))
-        session.execute(_INSERT_UNLESS_THERE, {"subject_id": subject, "sealed_key": sealed, "created_at": utc_now()})
+        row = {"subject_id": subject, "sealed_key": sealed, "created_at": utc_now()}
+        if uow.has_begun:
+            uow.session.execute(_INSERT_UNLESS_THERE, row)
+        else:
+            # By itself: in a transaction that has locked nothing before, the key would be locked before the account,
+            # and everybody else locks the account first.
+            uow.at_once(_ADD_QUIETLY, **row)
         # Another transaction may have been faster, even one of an instance with another SECRET_KEY.
-        return self._seal.decrypt(session.scalars(_FIND, {"subject": subject}).one())
+        kept = uow.first(_FIND, subject=subject)
+        return self._seal.decrypt(kept.sealed_key if kept else sealed)
 
     def _leave_out(self, subject: UUID) -> None:
         LEFT_OUT.inc()
@@ -159,6 +166,7 @@ class SubjectKeys:
 
 _FIND = sa.select(subject_keys.c.sealed_key).where(subject_keys.c.subject_id == sa.bindparam("subject"))
 _INSERT, _INSERT_UNLESS_THERE = inserting(subject_keys), insert_unless_there(subject_keys)
+_ADD_QUIETLY = inserting(subject_keys, unless_there=("subject_id",))
 _SOME = (
     sa.select(subject_keys.c.subject_id, subject_keys.c.sealed_key)
     .where(subject_keys.c.subject_id > sa.bindparam("after"))

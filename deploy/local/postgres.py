@@ -92,6 +92,8 @@ class Postgres(Part):
             "max_connections": "200",
             "timezone": "UTC",
             "log_timezone": "UTC",
+            # Errors are logged without their statements, which hold what people entered.
+            "log_min_error_statement": "panic",
         }
         if not self.durable:
             settings |= {"fsync": "off", "full_page_writes": "off"}

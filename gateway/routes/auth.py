@@ -80,7 +80,7 @@ def register(data: dict[str, str]) -> Response:
 @operation(
     gives=(200, "SignedIn"),
     takes=CREDENTIALS,
-    example={**{name: EXAMPLE[name] for name in ("email", "password")}, "device_token": "dt_…"},
+    example={**{name: EXAMPLE[name] for name in ("email", "password")}, "device_token": "ldt_…"},
     errors={401: ("invalid_credentials",)},
 )
 @limited("10/minute;200/day")
@@ -98,7 +98,7 @@ def login(data: dict[str, Any]) -> Response:
 @operation(
     gives=(200, "Tokens"),
     takes=REFRESHING,
-    example={"refresh_token": "rt_…"},
+    example={"refresh_token": "lrt_…"},
     errors={401: ("refresh_invalid", "refresh_reused", "session_expired")},
 )
 @limited("300/minute;20000/day")

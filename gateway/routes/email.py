@@ -63,7 +63,7 @@ def request_verification() -> Response:
 @operation(
     gives=(200, "VerificationResult"),
     takes=VERIFICATION,
-    example={"token": "evt_…"},
+    example={"token": "lot_…"},
     token=None,
     errors={
         401: ("unauthenticated",),
@@ -113,7 +113,7 @@ def change(data: dict[str, str]) -> Response:
 @operation(
     gives=(200, "NewAddress"),
     takes=MAILED_TOKEN,
-    example={"token": "ect_…"},
+    example={"token": "lot_…"},
     errors={409: ("email_taken",), 422: ("invalid_or_expired_token",)},
 )
 @limited("10/minute;50/day")
@@ -127,7 +127,7 @@ def confirm_change(data: dict[str, str]) -> Response:
 @operation(
     gives=(200, "NewAddress"),
     takes=MAILED_TOKEN,
-    example={"token": "ert_…"},
+    example={"token": "lot_…"},
     errors={409: ("email_taken",), 422: ("invalid_or_expired_token",)},
 )
 @limited("10/minute;50/day")

@@ -14,7 +14,7 @@ from gateway.rpc import services
 blueprint = Routes("oauth", __name__, url_prefix="/api/v1/auth", description="For programs: tokens of others")
 
 MAX_TOKEN, MAX_HINT = 8192, 255
-EXAMPLE = {"token": "rt_…", "token_type_hint": "refresh_token"}
+EXAMPLE = {"token": "lrt_…", "token_type_hint": "refresh_token"}
 
 
 class TokenForm(ClientForm):

@@ -54,7 +54,7 @@ def forgot(data: dict[str, str]) -> Response:
 @operation(
     gives=(204, None),
     takes=RESET,
-    example={"token": "prt_…", "new_password": "correct horse battery staple"},
+    example={"token": "lot_…", "new_password": "correct horse battery staple"},
     errors={422: ("invalid_or_expired_token", "weak_password")},
 )
 @limited("10/minute;50/day")
@@ -97,7 +97,7 @@ def change(data: dict[str, str]) -> Response:
 @operation(
     gives=(200, "SignedIn"),
     takes=CLAIM,
-    example={"token": "clt_…", "password": "correct horse battery staple"},
+    example={"token": "lot_…", "password": "correct horse battery staple"},
     errors={409: ("not_claimable",), 422: ("invalid_or_expired_token", "weak_password")},
 )
 @limited("10/minute;50/day")

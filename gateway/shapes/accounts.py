@@ -121,7 +121,7 @@ USER_EXAMPLE = {
     "email_verified": False,
     "created_at": WHEN,
 }
-TOKENS_EXAMPLE = {"access_token": TOKEN, "refresh_token": "rt_…", "token_type": "Bearer", "expires_in": 900}
+TOKENS_EXAMPLE = {"access_token": TOKEN, "refresh_token": "lrt_…", "token_type": "Bearer", "expires_in": 900}
 ACCOUNT_EXAMPLE = {**USER_EXAMPLE, "status": "active", "roles": []}
 SESSION_EXAMPLE = {
     "id": SESSION_ID,
@@ -167,7 +167,7 @@ EXAMPLES: dict[str, Any] = {
     "Empty": {},
     "User": USER_EXAMPLE,
     "Tokens": TOKENS_EXAMPLE,
-    "SignedIn": {"user": USER_EXAMPLE, **TOKENS_EXAMPLE, "device_token": "dt_…"},
+    "SignedIn": {"user": USER_EXAMPLE, **TOKENS_EXAMPLE, "device_token": "ldt_…"},
     "Account": ACCOUNT_EXAMPLE,
     "Session": SESSION_EXAMPLE,
     "SessionList": {"data": [SESSION_EXAMPLE]},

@@ -130,20 +130,27 @@ class FakeAccounts(_Collection):
         self.read_as[account.id] = account.sequence
 
     def get(self, account_id: UUID) -> Account:
-        account: Account | None = self.find(account_id)
+        account: Account | None = self.one(lambda each: each.id == account_id)
         if account is None:
             raise AccountNotFound
         return account
 
+    def find(self, account_id: UUID) -> Account | None:
+        return self._read(lambda account: account.id == account_id)
+
     def find_by_email(self, email: Email) -> Account | None:
-        return self.one(lambda account: account.email == email)
+        return self._read(lambda account: account.email == email)
+
+    def _read(self, wanted: Callable[[Account], bool]) -> Account | None:
+        """Return a copy: what is read without a lock is saved by `update` alone."""
+        return next((replace(each) for each in self._stored.values() if wanted(each)), None)
 
     def find_id_by_email(self, email: Email) -> UUID | None:
         found = self.find_by_email(email)
         return None if found is None else found.id
 
     def find_by_request_key(self, request_key: str) -> Account | None:
-        return self.one(lambda account: account.request_key == request_key)
+        return self._read(lambda account: account.request_key == request_key)
 
     def administrators(self) -> Sequence[Account]:
         found = self.some(lambda each: "admin" in each.roles and each.status == "active")

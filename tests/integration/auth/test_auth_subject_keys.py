@@ -1,5 +1,7 @@
 """Keys of single people on PostgreSQL: made once, erased for good, sealed anew, and never in the way of a sign-in."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
@@ -17,6 +19,7 @@ from lib.context import ANONYMOUS, CallContext
 from lib.ids import new_id
 from lib.uow import SqlUnitOfWork
 from tests.integration.auth.conftest import DEFAULTS
+from tests.support.waiting import eventually
 
 ANN = {"email": "ann@example.com", "password": "SecurePass123!", "name": "Ann"}
 
@@ -89,6 +92,7 @@ def test_damaged_data_is_no_data(auth_sessions, keys, ann, sealed, damage):
 
 def test_a_key_that_was_rolled_back_is_not_remembered(auth_sessions, keys, ann, sealed):
     with SqlUnitOfWork(auth_sessions) as uow:
+        uow.session.execute(sa.text("select 1"))
         # The second use in one transaction finds the key of the first.
         for _ in range(2):
             keys.encrypt(uow, ann, new_id(), VALUES)
@@ -96,6 +100,31 @@ def test_a_key_that_was_rolled_back_is_not_remembered(auth_sessions, keys, ann, 
     mark = new_id()
     cipher = encrypt(auth_sessions, keys, ann, mark)
     assert keys.decrypt(sealed(ann), mark, cipher) == VALUES
+
+
+def test_whoever_makes_a_key_never_waits_in_a_circle_with_whoever_holds_the_account(instance, auth_sessions, sealed):
+    """Everybody locks the account first; a sign-in makes the key before it writes to the account."""
+    ann = register_account(instance(), **ANN).account
+    assert sealed(ann.id) is None
+    waiting = sa.text("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
+
+    def somebody_waits():
+        with auth_sessions() as session:
+            return session.scalar(waiting)
+
+    with ThreadPoolExecutor(1) as pool:
+        with instance().unit_of_work() as uow:
+            uow.accounts.get(ann.id)
+            entering = pool.submit(in_call, sign_in, instance(), email=ANN["email"], password=ANN["password"])
+            eventually(somebody_waits, within=10)
+            uow.audit.add("account.disabled", account_id=ann.id, personal={"reason": "x"})
+            uow.commit()
+        assert entering.result(10).account.id == ann.id
+
+
+def in_call(action, *arguments, **named):
+    with context.using(CallContext(correlation_id="request-1", actor=ANONYMOUS, client_ip="192.0.2.7")):
+        return action(*arguments, **named)
 
 
 def test_many_first_uses_at_once_agree_on_one_key(auth_sessions, at_once, ann, sealed, count):

@@ -41,6 +41,7 @@ TABLE = [
     # The database's and other services', in our words.
     (RpcTimeout(5), ("unavailable", "upstream_timeout")),
     (StaleDataError(SECRET), ("conflict", "contended")),
+    (errors.Overtaken(SECRET), ("conflict", "contended")),
     (database(sa.OperationalError, "40001"), ("conflict", "contended")),
     (database(sa.OperationalError, "40P01"), ("conflict", "contended")),
     (database(sa.OperationalError, "55P03"), ("conflict", "contended")),
