@@ -13,7 +13,7 @@ from auth_svc.application.ports import Mailer, Ports, Rules
 from auth_svc.domain.lockout import LockoutPolicy
 from auth_svc.domain.session import RefreshPolicy
 from auth_svc.domain.signing_key import SigningKey
-from auth_svc.infrastructure import mail, secret_key
+from auth_svc.infrastructure import secret_key
 from auth_svc.infrastructure.argon2 import Argon2Hasher
 from auth_svc.infrastructure.audit import AuditWriter, origin_of_call
 from auth_svc.infrastructure.audit_log import SqlAuditLog
@@ -21,7 +21,7 @@ from auth_svc.infrastructure.breached_passwords import NoBreachedPasswords, Rang
 from auth_svc.infrastructure.common_passwords import common_passwords
 from auth_svc.infrastructure.device_tokens import HmacDeviceTokens, HmacLoginKeys
 from auth_svc.infrastructure.keys import Es256KeyMaker, KeyRing
-from auth_svc.infrastructure.mail.fault_points import MailerWithFaultPoints
+from auth_svc.infrastructure.mail.rendering import MailRenderer
 from auth_svc.infrastructure.mail_tokens import HmacOneTimeTokens
 from auth_svc.infrastructure.purge import SqlOldRows
 from auth_svc.infrastructure.reads import SqlReads
@@ -31,6 +31,7 @@ from auth_svc.infrastructure.subject_keys import SubjectKeys
 from auth_svc.infrastructure.tables import map_domain
 from auth_svc.infrastructure.tokens import JwtTokens
 from auth_svc.infrastructure.user_agents import device_of
+from lib import mail
 from lib.config import ConfigError, Rule, integer, one_of, optional, switch, url
 from lib.database import Sessions
 from lib.ids import new_id, new_id_after, utc_now
@@ -106,19 +107,10 @@ def _seconds(number: int) -> timedelta:
 
 def build_mailer(config: Mapping[str, Any]) -> Mailer:
     """Return what mails leave by; raises `ConfigError` if in production they would not arrive."""
-    if config["APP_ENV"] == "production":
-        mail.check_production(config)
-    mailer = mail.mailer_of(
-        smtp_url=config["SMTP_URL"],
-        smtp_ca_file=config["SMTP_CA_FILE"],
-        mail_from=config["MAIL_FROM"],
-        mail_folder=config["MAIL_FOLDER"],
-        public_url=config["PUBLIC_URL"],
-        now=utc_now,
-        # A server that falls silent must not hold all workers.
-        places=max(1, min(mail.PLACES, config.get("WORKERS", {}).get("auth_svc", 160) // 2)),
-    )
-    return MailerWithFaultPoints(mailer)
+    renderer = MailRenderer(mail.Sender.parse(config["MAIL_FROM"]), config["PUBLIC_URL"], utc_now)
+    # A server that falls silent must not hold all workers.
+    places = max(1, min(mail.PLACES, config.get("WORKERS", {}).get("auth_svc", 160) // 2))
+    return mail.build_mailer(config, renderer, now=utc_now, places=places)
 
 
 def build_ports(config: Mapping[str, Any], sessions: Sessions) -> Ports:

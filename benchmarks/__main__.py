@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from benchmarks import contenders, load, token_check
+from benchmarks import contenders, load, search, token_check
 from benchmarks.rounds import run
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
@@ -22,6 +22,7 @@ def main() -> int:
         return 1
     print(run(contenders.everybody, peers=True, rounds=ROUNDS, seconds=SECONDS))
     print(f"\n{token_check.measure()}")
+    print(f"\n{search.measure()}")
     return 0
 
 

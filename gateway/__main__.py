@@ -1,8 +1,8 @@
 """Start the gateway: ``python -m gateway``.
 
-Granian runs GATEWAY_WORKERS processes that work on GATEWAY_THREADS requests each at a time. SIGTERM stops accepting,
-answers what is running, within DRAIN_TIMEOUT, and ends with 0. A configuration that cannot be used or a port that is
-taken ends the start with one line and a code that is not 0.
+Granian runs GATEWAY_WORKERS processes that work on GATEWAY_THREADS requests each at a time, beside STREAMS streams.
+SIGTERM stops accepting, ends the streams, answers what is running, within DRAIN_TIMEOUT, and ends with 0. A
+configuration that cannot be used or a port that is taken ends the start with one line and a code that is not 0.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ LARGEST_HEADERS = 64 * 1024
 #: for a request's headers to arrive, and for a kept connection to be used again
 HEADERS_WITHIN_MS = 30_000
 CONNECTIONS = 4096
+#: for a client to take what was sent to it; then its connection is closed, and the thread that sends is free
+TAKEN_WITHIN_MS = 30_000
 #: between the signal to stop and the end of listening
 LEAVING_SECONDS = 0.5
 #: how long workers take at most to notice that their main process was killed
@@ -109,7 +111,7 @@ def _server(config: dict[str, Any], address: str) -> MPServer:
         port=config["GATEWAY_PORT"],
         interface=Interfaces.WSGI,
         workers=config["GATEWAY_WORKERS"],
-        blocking_threads=config["GATEWAY_THREADS"] + SPARE_THREADS,
+        blocking_threads=config["GATEWAY_THREADS"] + SPARE_THREADS + config["STREAMS"],
         # Counts connections, of which most are idle; threads are what bounds the work.
         backpressure=CONNECTIONS,
         http1_settings=HTTP1Settings(header_read_timeout=HEADERS_WITHIN_MS, max_buffer_size=LARGEST_HEADERS),
@@ -159,17 +161,26 @@ def _load(config: dict[str, Any]) -> Any:
     return worker.start()
 
 
-def _serve(*args: Any, **kwargs: Any) -> None:
+def _serve(worker_id: int, name: str | None, loader: Any, sockets: Any, *args: Any, **kwargs: Any) -> None:
     """Serve until the signal to stop, then close what `_load` has opened."""
     # SIGINT is for the main process, which sends us SIGTERM.
     _take_signals(signal.SIGTERM, first=_take_leave)
     threading.Thread(target=_leave_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
     try:
-        MPServer._spawn_wsgi_worker(*args, **kwargs)
+        MPServer._spawn_wsgi_worker(worker_id, name, loader, _listening(sockets), *args, **kwargs)
     finally:
         for worker in _workers:
             worker.stop()
         logging.shutdown()
+
+
+def _listening(sockets: Any) -> Any:
+    """Listen as Granian would, and have the kernel give up clients that read nothing (inherited by connections)."""
+    (spec, _), shared = sockets
+    held = spec.build()
+    with socket.socket(fileno=os.dup(held.get_fd())) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TAKEN_WITHIN_MS)
+    return (None, held), shared
 
 
 def _leave_with_parent(parent: int) -> None:

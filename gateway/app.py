@@ -31,9 +31,11 @@ from gateway.routes import (
     security_events,
     sessions,
     stream,
+    unsubscribe,
     users,
 )
 from gateway.settings import Settings
+from gateway.streams import Streams
 
 
 class IdConverter(UnicodeConverter):
@@ -64,6 +66,8 @@ def create_app(
     if revocations is None:
         revocations = Revocations(bearer.snapshots(cluster), keep=settings.access_token_ttl + SPARE)
     cluster.listen(revocations)
+    streams = Streams(settings.streams)
+    cluster.listen(streams)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = IdConverter
@@ -75,6 +79,7 @@ def create_app(
         redis=redis_client or redis.Redis.from_url(settings.redis_url, **REDIS_OPTIONS),
         counters=counting,
         admission=Admission(settings.threads),
+        streams=streams,
     )
     errors.register(app)
     api = openapi.document(app, settings)
@@ -83,8 +88,9 @@ def create_app(
     app.register_blueprint(health.blueprint)
     app.register_blueprint(documents.blueprint)
     app.register_blueprint(pages.blueprint)
+    app.register_blueprint(unsubscribe.pages)
     accounts = (auth, sessions, email, passwords, security_events, oauth, admin)
-    people = (search, preferences, notifications, stream, connections, users)
+    people = (search, preferences, unsubscribe, notifications, stream, connections, users)
     for area in (*accounts, *people, payments):
         api.register_blueprint(area.blueprint)
     finishers = [limits.install(app, counting), headers.cross_origin(settings)]

@@ -14,6 +14,9 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 SAFE_INTEGER = 2**53 - 1
 """The largest whole number that every JSON reader keeps exactly."""
 
+MAX_MEMBERS = 100
+"""Of an object, at most."""
+
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 Messages = dict[str, str | list[Any] | dict[Any, Any]]
@@ -30,6 +33,7 @@ _WHOLE: Messages = {
     "invalid": "invalid_type: expected a whole number",
     "range": "out_of_range: this is not a number that can be worked with",
 }
+_FLAG: Messages = {**_COMMON, "invalid": "invalid_type: expected true or false"}
 _OBJECT: Messages = {**_COMMON, "invalid": "invalid_type: expected an object"}
 _LIST: Messages = {**_COMMON, "invalid": "invalid_type: expected a list"}
 
@@ -87,6 +91,17 @@ class Whole(fields.Integer):
         return value
 
 
+class Flag(fields.Boolean):
+    """True or false, and nothing that could mean one of them."""
+
+    default_error_messages = _FLAG
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid")
+        return value
+
+
 class QueryWhole(fields.Integer):
     """A whole number of the query string, in plain digits."""
 
@@ -137,6 +152,20 @@ class Many(fields.List[Any]):
 
     def __init__(self, each: fields.Field[Any], *, most: int, **kwargs: Any) -> None:
         super().__init__(each, validate=validate.Length(max=most, error="too_long: at most {max} items"), **kwargs)
+
+
+class Part(fields.Nested):
+    """An object inside of a merge patch; null is all of it as it was at first."""
+
+    def __init__(self, shape: type[Schema], **kwargs: Any) -> None:
+        super().__init__(shape, allow_none=True, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValidationError("invalid_type: expected an object")
+        if len(value) > MAX_MEMBERS:
+            raise ValidationError(f"too_long: at most {MAX_MEMBERS} members")
+        return super()._deserialize(value, *args, **kwargs)
 
 
 MAX_EMAIL, MAX_PASSWORD, MAX_NAME, MAX_TOKEN, MAX_CODE, MAX_CURSOR = 254, 1024, 200, 1024, 32, 512

@@ -19,8 +19,8 @@ from marshmallow import EXCLUDE
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from gateway import errors
-from gateway.fields import Shape, Text
-from gateway.inputs import MAX_MEMBERS, ValidationFailed, load, read_body
+from gateway.fields import MAX_MEMBERS, Shape, Text
+from gateway.inputs import ValidationFailed, load, read_body
 from lib.errors import DomainError, Malformed, Unauthenticated
 from lib.faults import Fault
 

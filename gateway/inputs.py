@@ -13,6 +13,7 @@ from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from gateway import strict_json
+from gateway.fields import MAX_MEMBERS
 from gateway.state import gateway
 from lib.errors import Invalid, Malformed
 
@@ -21,7 +22,6 @@ CHUNK = 64 * 1024
 MAX_DISCARDED = 16 * 1024 * 1024
 DISCARD_WITHIN = 2.0
 #: no request of ours has nearly as many members; naming each that is unknown would only be work
-MAX_MEMBERS = 100
 
 View = Callable[..., Any]
 

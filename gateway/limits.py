@@ -19,7 +19,7 @@ View = Callable[..., Any]
 
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
-_MARK = "__rate_limits__"
+_MARK, _ACCOUNT_MARK = "__rate_limits__", "__account_limits__"
 
 
 def limited(limits: str) -> Callable[[View], View]:
@@ -30,6 +30,40 @@ def limited(limits: str) -> Callable[[View], View]:
         return view
 
     return decorator
+
+
+def limited_per_account(limits: str, *, shared: str) -> Callable[[View], View]:
+    """Limit a view per account, or per client address where nobody is signed in; put it below what signs in.
+
+    :param shared: names what is counted together: all views that have the same name
+    """
+    named = [(f"{shared}-{_name(each)}", each) for each in parse_many(limits)]
+
+    def decorator(view: View) -> View:
+        @wraps(view)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            counters, refusal = gateway().counters, None
+            if counters is None:
+                return view(*args, **kwargs)
+            client = g.call.actor.id or client_key()
+            for name, limit in named:
+                # As below: a request that is refused is not counted again.
+                count = counters.hit if refusal is None else counters.look
+                window = count(limit, client, shared)
+                report(name, limit, window)
+                if refusal is None and not window.passed:
+                    refusal = too_many(name, window, "Too many requests of this kind; try again later.")
+            return view(*args, **kwargs) if refusal is None else refusal
+
+        setattr(wrapper, _ACCOUNT_MARK, limits)
+        return wrapper
+
+    return decorator
+
+
+def is_limited(view: View) -> bool:
+    """Tell whether a view is limited in either way."""
+    return hasattr(view, _MARK) or hasattr(view, _ACCOUNT_MARK)
 
 
 def limits_of(view: View) -> str | None:

@@ -11,7 +11,7 @@ from flask import Flask
 from marshmallow import Schema
 
 from gateway import shapes
-from gateway.limits import limits_of
+from gateway.limits import is_limited
 from gateway.problems import PROBLEMS, headers, problem
 from gateway.settings import Settings
 from lib import __version__
@@ -20,6 +20,8 @@ View = Callable[..., Any]
 
 BEARER, CLIENT = "bearer", "client"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+MERGE_PATCH = "application/merge-patch+json"
+EVENT_STREAM = "text/event-stream"
 
 ALWAYS = (500, 503, 504)
 _OF_BODIES = ("malformed_json", "incomplete_body")
@@ -54,6 +56,22 @@ IF_NONE_MATCH = {
     "example": '"1c9b3f0e7a52d8461b0c7e93"',
 }
 
+IF_MATCH = {
+    "in": "header",
+    "name": "If-Match",
+    "schema": {"type": "string"},
+    "description": "The ETag of what the change is meant for; 412 if that is no longer how it is. `*` is anything",
+    "example": '"7-1c9b3f0e7a52d8461b0c7e93"',
+}
+
+LAST_EVENT_ID = {
+    "in": "header",
+    "name": "Last-Event-ID",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+    "description": "The last `id` that the client has: what came later is sent first. Without it: from now on",
+    "example": "17",
+}
+
 Errors = tuple[int, ...] | Mapping[int, tuple[str, ...]]
 
 
@@ -64,6 +82,8 @@ def operation(
     takes: Schema | None = None,
     example: Mapping[str, Any] | None = None,
     form: bool = False,
+    merge: bool = False,
+    events: bool = False,
     body_required: bool = True,
     query: Schema | None = None,
     token: bool | None = False,
@@ -77,6 +97,8 @@ def operation(
     :param or_gives: those of another good answer
     :param takes: load schema of the body, with an `example`
     :param form: the body is a form of RFC 6749, with the client's credentials
+    :param merge: the body is a merge patch (`gateway.versions`): JSON by either name, with If-Match, and an ETag comes
+    :param events: the good answer is a stream of server-sent events, which Last-Event-ID resumes
     :param token: whether an access token is needed; None: it may be there
     :param key: whether an Idempotency-Key is needed; False: it may be there; None: there is none
     :param one: whether one resource is read, with an ETag; None: if it has neither body nor query
@@ -98,8 +120,16 @@ def operation(
         if takes is not None:
             codes.add(413)
             codes.add(415)
-            content = {FORM if form else JSON: {"schema": takes, "example": dict(example or {})}}
+            types = [FORM] if form else [JSON, *[MERGE_PATCH] * merge]
+            content = {each: {"schema": takes, "example": dict(example or {})} for each in types}
             doc["requestBody"] = {"required": body_required, "content": content}
+        if events:
+            codes.add(400, "invalid_last_event_id")
+            codes.add(503, "too_many_streams")
+            parameters.append(LAST_EVENT_ID)
+        if merge:
+            codes.add(412, "stale")
+            parameters.append(IF_MATCH)
         if query is not None:
             codes.add(422, "validation_failed")
             parameters.append({"in": "query", "schema": query})
@@ -112,17 +142,18 @@ def operation(
             codes.add(401, *(_OF_TOKENS if token else ("invalid_token",)))
             codes.add(503, *_OF_CHECKS)
             doc["security"] = [{BEARER: []}] if token else [{}, {BEARER: []}]
-        limited = limits_of(view) is not None
+        limited = is_limited(view)
         if limited:
             codes.add(429)
-        readable = one if one is not None else status == 200 and takes is None and query is None
+        readable = one if one is not None else status == 200 and takes is None and query is None and not events
         if readable:
             parameters.append(IF_NONE_MATCH)
         elif status != 200 or takes is not None:
             codes.add(409, "contended")
         names = ["X-Request-ID"] + ["RateLimit-Policy", "RateLimit"] * limited
-        names += ["Location"] * (status == 201) + ["Idempotent-Replayed"] * (key is True) + ["ETag"] * readable
-        responses: dict[str, Any] = {str(status): _good(*gives, names)}
+        names += ["Location"] * (status == 201) + ["Idempotent-Replayed"] * (key is True)
+        names += ["ETag"] * (readable or merge)
+        responses: dict[str, Any] = {str(status): _good(*gives, names, EVENT_STREAM if events else JSON)}
         if or_gives is not None:
             responses[str(or_gives[0])] = _good(*or_gives, [each for each in names if each != "Location"])
         if readable:
@@ -159,11 +190,11 @@ class _Codes:
         return found
 
 
-def _good(status: int, component: str | None, names: list[str]) -> dict[str, Any]:
+def _good(status: int, component: str | None, names: list[str], media_type: str = JSON) -> dict[str, Any]:
     response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers(*names)}
     if component is not None:
         content = {"schema": shapes.ref(component), "example": shapes.EXAMPLES[component]}
-        response["content"] = {JSON: content}
+        response["content"] = {media_type: content}
     return response
 
 

@@ -74,6 +74,7 @@ CONFIG: dict[str, Rule] = {
     "GATEWAY_PORT": integer(1, 65535),
     "GATEWAY_WORKERS": integer(1, 64),
     "GATEWAY_THREADS": integer(1, 512),
+    "STREAMS": integer(1, 512),
     "PUBLIC_URL": url("http", "https"),
     "REDIS_URL": url("redis", "rediss", "unix"),
     "RPC_TIMEOUT_PAYMENTS": seconds(0.1, 600),
@@ -108,6 +109,7 @@ class Settings:
     production: bool
     workers: int
     threads: int
+    streams: int
     public_url: str
     redis_url: str = field(repr=False)
     issuer: str
@@ -129,6 +131,7 @@ class Settings:
             production=config["APP_ENV"] == "production",
             workers=config["GATEWAY_WORKERS"],
             threads=config["GATEWAY_THREADS"],
+            streams=config["STREAMS"],
             public_url=config["PUBLIC_URL"].rstrip("/"),
             redis_url=config["REDIS_URL"],
             issuer=config["JWT_ISSUER"],

@@ -12,6 +12,7 @@ from gateway.admission import Admission
 from gateway.counters import Counters
 from gateway.revocations import Revocations
 from gateway.settings import Settings
+from gateway.streams import Streams
 from lib.context import CallContext
 from lib.link import Listener
 from lib.tokens import AccessTokenVerifier
@@ -53,6 +54,7 @@ class Gateway:
     redis: Pingable
     counters: Counters | None
     admission: Admission
+    streams: Streams
     draining: Event = field(default_factory=Event)
 
 

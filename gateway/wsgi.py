@@ -51,9 +51,11 @@ class Worker:
         return self.app
 
     def drain(self) -> None:
-        """Say that the end is near: not ready any more, and no connection is kept."""
+        """Say that the end is near: not ready any more, no connection is kept, and streams end."""
         with self.app.app_context():
-            gateway().draining.set()
+            own = gateway()
+            own.draining.set()
+            own.streams.close()
 
     def stop(self) -> None:
         """Close the connection; the requests have been answered."""

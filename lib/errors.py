@@ -100,6 +100,18 @@ class SeenBefore(Exception):
     """The event was dealt with before, and nothing was saved now."""
 
 
+class MailUnavailable(Unavailable):
+    """The mail cannot be handed over now; a later try may succeed."""
+
+    code = "mail_unavailable"
+
+
+class MailRefused(DomainError):
+    """The mail will never be taken, as for a mailbox that does not exist."""
+
+    code = "mail_refused"
+
+
 class OutcomeUnknown(Unavailable):
     """It may have happened; ask, or repeat with the same key (503)."""
 

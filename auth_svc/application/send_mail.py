@@ -16,9 +16,9 @@ from auth_svc.application.repositories import UnitOfWork
 from auth_svc.domain.account import Account, AccountNotFound
 from auth_svc.domain.email import Email
 from auth_svc.domain.email_change import EmailChange
-from auth_svc.domain.mail import Mail, MailKind, MailRefused
+from auth_svc.domain.mail import Mail, MailKind
 from auth_svc.domain.one_time_token import LIFETIMES, OneTimeToken, Purpose, slot_of
-from lib.errors import SeenBefore
+from lib.errors import MailRefused, SeenBefore
 
 HANDLER = "send_mail"
 WINDOW = timedelta(hours=1)

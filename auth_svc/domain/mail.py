@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from lib.aggregate import Aggregate
-from lib.errors import DomainError, Unavailable
 
 MailKind = Literal[
     "verification",
@@ -21,18 +20,6 @@ MailKind = Literal[
     "new_device",
     "session_ended",
 ]
-
-
-class MailUnavailable(Unavailable):
-    """The mail cannot be handed over now; a later try may succeed."""
-
-    code = "mail_unavailable"
-
-
-class MailRefused(DomainError):
-    """The mail will never be taken, as for a mailbox that does not exist."""
-
-    code = "mail_refused"
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import uuid
 from hashlib import sha256
+from typing import Any
 
 from flask import Response, g
 
 from gateway.answers import NO_STORE, answer, created, read
 from gateway.bearer import maybe_signed_in, signed_in
-from gateway.fields import MAX_NAME, Shape, Text, email_field
+from gateway.fields import MAX_NAME, Choice, Flag, Part, Shape, Text, email_field
 from gateway.inputs import body, idempotency_key
 from gateway.limits import limited
 from gateway.openapi import Routes, operation
 from gateway.rpc import services
+from gateway.shapes.users import AUDIENCES, VISIBLE
+from gateway.versions import merge_patch, patched, read_version
 
 blueprint = Routes("users", __name__, url_prefix="/api/v1/users", description="Profiles")
 
@@ -29,7 +32,37 @@ class NewUser(Shape):
     name = Text(required=True, longest=MAX_NAME, metadata={"minLength": 1})
 
 
-NEW_USER = NewUser()
+def _text(longest: int, told: str, **metadata: str) -> Text:
+    """Return the field of a text that null takes away. The services know how long it may be once it is normalised."""
+    return Text(longest=longest, allow_none=True, metadata={"description": told, **metadata})
+
+
+def _flag(told: str) -> Flag:
+    return Flag(allow_none=True, metadata={"description": told})
+
+
+AUDIENCES_PATCH = Shape.from_dict(
+    {each: Choice(*AUDIENCES, allow_none=True) for each in VISIBLE}, name="AudiencesPatch"
+)
+
+
+class ProfilePatch(Shape):
+    handle = _text(120, "3 to 30 of the characters A-Z, a-z, 0-9 and _, and a letter", example="ann_example")
+    display_name = Text(longest=400, metadata={"description": "1 to 64 characters as people count them"})
+    bio = _text(8000, "Up to 256 characters as people count them")
+    avatar_url = _text(2048, "http:// or https://", format="uri")
+    location = _text(800, "Up to 100 characters as people count them")
+    website = _text(2048, "http:// or https://", format="uri")
+    birth_date = _text(10, "From 1900 until yesterday", format="date")
+    locale = _text(35, "A language tag (BCP 47)", example="de-CH")
+    time_zone = _text(64, "A name of the IANA time zone database", example="Europe/Zurich")
+    visibility = Part(AUDIENCES_PATCH, metadata={"description": "Who sees a field; null for the usual audience"})
+    discoverable = _flag("Whether searches may find the profile; true at first")
+    findable_by_email = _flag("Whether who knows the address may find the profile by it; false at first")
+    private = _flag("Whether followers have to be accepted; false accepts all who wait")
+
+
+NEW_USER, PROFILE = NewUser(), ProfilePatch()
 
 
 @blueprint.post("")
@@ -78,7 +111,36 @@ def _request_key(data: dict[str, str]) -> str:
 @signed_in
 def get_profile() -> Response:
     """Show the own profile"""
-    return read(services().users_svc.get_profile(user_id=g.call.actor.id))
+    return read_version(services().users_svc.get_profile(user_id=g.call.actor.id))
+
+
+@blueprint.patch("/profile")
+@operation(
+    gives=(200, "Profile"),
+    takes=PROFILE,
+    example={"handle": "ann", "bio": "Hares, mostly", "location": None, "visibility": {"bio": "public"}},
+    merge=True,
+    token=True,
+    errors={
+        404: USER_NOT_FOUND,
+        409: ("handle_taken", "handle_changed_recently"),
+        422: ("invalid_profile",),
+    },
+)
+@signed_in
+@merge_patch(PROFILE)
+def update_profile(changes: dict[str, Any], expected_version: int | None) -> Response:
+    """Change the own profile
+
+    A merge patch (RFC 7396): what is left out stays, null takes away. All of it is done, or nothing.
+
+    A handle can be changed every 30 days, and back to one's own old one at any time; for 90 days nobody else gets one
+    that was given up. Handles that look alike are one.
+    """
+    profile = services().users_svc.update_profile(
+        user_id=g.call.actor.id, changes=changes, expected_version=expected_version
+    )
+    return patched(profile)
 
 
 @blueprint.get("/<id:user_id>")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.shapes import accounts, payments, problems, users
+from gateway.shapes import accounts, connections, notifications, payments, preferences, problems, search, streams, users
 from gateway.shapes.accounts import ROLES, STATUSES
 from gateway.shapes.parts import SESSION_ID, USER_ID, Schema, ref
 from gateway.shapes.payments import PAYMENT_ID, REFUND_ID
@@ -30,6 +30,20 @@ COMPONENTS: dict[str, Schema] = {
     **accounts.COMPONENTS,
     **users.COMPONENTS,
     **payments.COMPONENTS,
+    **notifications.COMPONENTS,
+    **connections.COMPONENTS,
+    **preferences.COMPONENTS,
+    **streams.COMPONENTS,
+    **search.COMPONENTS,
 }
 
-EXAMPLES: dict[str, Any] = {**accounts.EXAMPLES, **users.EXAMPLES, **payments.EXAMPLES}
+EXAMPLES: dict[str, Any] = {
+    **accounts.EXAMPLES,
+    **users.EXAMPLES,
+    **payments.EXAMPLES,
+    **notifications.EXAMPLES,
+    **connections.EXAMPLES,
+    **preferences.EXAMPLES,
+    **streams.EXAMPLES,
+    **search.EXAMPLES,
+}

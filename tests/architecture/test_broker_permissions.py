@@ -182,12 +182,16 @@ def test_stock_reply_queues_are_allowed(service):
     broker.queue_bind(queue, "nameko-rpc", "2f1c3f0e-6a1b-4a51-9a52-0c8a3f9f4d11")
 
 
-def test_the_gateway_can_listen_to_revocations():
+@pytest.mark.parametrize(
+    "source, key",
+    [("auth_svc", "session.revoked"), ("auth_svc", "user.disabled"), ("users_svc", "notification.created")],
+)
+def test_the_gateway_can_listen_to_what_it_follows(source, key):
     broker = Broker("gateway")
-    queue = "evt-auth_svc-session.revoked--gateway-host-1a2b"
+    queue = f"evt-{source}-{key}--gateway-host-1a2b"
 
     broker.queue_declare(queue)
-    broker.queue_bind(queue, "auth_svc.events", "session.revoked")
+    broker.queue_bind(queue, f"{source}.events", key)
     broker.basic_consume(queue)
 
 
@@ -243,11 +247,16 @@ def test_nobody_can_reach_queues_past_their_exchange(user):
         lambda broker: broker.queue_bind("rpc.reply-gateway-host-0a1b2c3d", "nameko-rpc", "#"),
         lambda broker: broker.queue_bind("rpc.reply-gateway-host-0a1b2c3d", "nameko-rpc", "auth_svc.*"),
         lambda broker: broker.queue_bind("rpc.reply-gateway-host-0a1b2c3d", "users_svc.events", "#"),
+        lambda broker: broker.queue_bind(
+            "evt-users_svc-notification.created--gateway-host-1a2b", "users_svc.events", "user.profile.updated"
+        ),
+        lambda broker: broker.basic_publish("users_svc.events", "notification.created"),
         lambda broker: broker.queue_declare("rpc.reply-users_svc-host-0a1b2c3d"),
     ],
     ids=[
         "forge an event", "forge a reply", "fill a dead-letter queue", "take requests", "own a request queue",
-        "delete a dead-letter queue", "copy all messages", "copy requests", "read profiles", "take a service's replies",
+        "delete a dead-letter queue", "copy all messages", "copy requests", "read profiles",
+        "read what profiles become", "wake its own streams", "take a service's replies",
     ],
 )  # fmt: skip
 def test_the_gateway_cannot(attempt):

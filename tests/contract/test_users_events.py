@@ -1,4 +1,4 @@
-"""users_svc understands the agreed form of the events that it consumes."""
+"""users_svc understands the agreed form of the events that it consumes, and sends its own in theirs."""
 
 import json
 from datetime import date
@@ -8,8 +8,11 @@ from uuid import UUID
 import pytest
 
 from lib.context import ANONYMOUS
-from tests.fakes.users import FakeWorld
-from users_svc.domain.profile import UserNotFound
+from lib.ids import new_id
+from lib.outbox import envelope
+from tests.fakes.users import NOON, FakeWorld
+from users_svc.domain.profile import Profile, UserNotFound
+from users_svc.domain.profile_edit import ProfileEdit
 from users_svc.presentation.service import UsersService
 
 HERE = Path(__file__).parent
@@ -202,3 +205,63 @@ def test_an_event_about_no_account_is_not_taken_as_done(world, service, event_ty
     with pytest.raises((ValueError, AttributeError, TypeError)):
         tell(service, news)
     assert world.database.committed.inbox == set()
+
+
+# --- what users_svc tells of profiles ---
+
+CHANGES = {
+    "handle": "ann",
+    "display_name": "Ann Example",
+    "bio": "told-to-nobody",
+    "avatar_url": "https://example.com/told-to-nobody",
+    "location": "told-to-nobody",
+    "website": "https://example.com/told-to-nobody",
+    "birth_date": "1990-02-28",
+    "locale": "de-CH",
+    "time_zone": "Europe/Zurich",
+    "private": True,
+    "discoverable": False,
+    "findable_by_email": True,
+    "visibility": {"email": "public", "birth_date": "public", "bio": "public"},
+}
+
+
+def told(changes):
+    """Return the message about a change, as it goes to the broker."""
+    profile = Profile.open(new_id(), email="told-to-nobody@example.com", name="Ann", now=NOON)
+    profile.edit(ProfileEdit.of(changes, today=NOON.date()), holder=None, now=NOON)
+    ((sequence, event),) = profile.pull_events()
+    return json.loads(json.dumps(envelope(str(profile.id), sequence, event, "request-1"))), profile
+
+
+def shape(value):
+    """Return keys and types, all the way down."""
+    if isinstance(value, dict):
+        return {key: shape(each) for key, each in value.items()}
+    return [type(value), *{type(each) for each in value}] if isinstance(value, list) else type(value)
+
+
+def test_a_changed_profile_is_told_in_the_agreed_shape():
+    message, profile = told({"handle": "ann", "bio": "Hares", "visibility": {"bio": "public"}})
+    agreed = sample("user.profile.updated")
+    assert shape(message) == shape(agreed)
+    assert (message["type"], message["schema_version"]) == (agreed["type"], agreed["schema_version"])
+    assert message["data"]["changed"] == agreed["data"]["changed"]
+    assert message["subject"] == message["data"]["id"] == str(profile.id)
+
+
+def test_a_changed_profile_tells_what_changed_and_not_into_what():
+    message, _ = told(CHANGES)
+    assert message["data"]["changed"] == sorted(CHANGES)
+    assert set(message["data"]) == {"id", "changed", "handle", "display_name"}
+    written = json.dumps(message)
+    for value in ("told-to-nobody", "example.com", "1990", "de-CH", "Zurich"):
+        assert value not in written
+
+
+@pytest.mark.parametrize("hidden", ["handle", "display_name"])
+@pytest.mark.parametrize("audience", ["followers", "mutuals", "private"])
+def test_a_name_that_not_everybody_may_see_does_not_leave_the_house(hidden, audience):
+    message, _ = told({"handle": "ann", "display_name": "Ann Example", "visibility": {hidden: audience}})
+    shown = {"handle": "ann", "display_name": "Ann Example"} | {hidden: None}
+    assert {name: message["data"][name] for name in shown} == shown

@@ -16,9 +16,12 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
+from lib.errors import SeenBefore
 from lib.ids import new_id
 from users_svc.application.ports import Ports
 from users_svc.domain.account_state import AccountState
+from users_svc.domain.connection import PendingRequests
+from users_svc.domain.handle import HandleTaken
 from users_svc.domain.identity import EmailTaken, Identity, RequestKeyReused
 from users_svc.domain.profile import Profile, UserNotFound
 from users_svc.domain.statistics import DayStatistics
@@ -48,8 +51,30 @@ class FakeProfiles:
     def add_or_get(self, profile: Profile) -> Profile:
         return self.rows.setdefault(profile.id, profile)
 
+    def get(self, user_id: UUID) -> Profile | None:
+        return self.rows.get(user_id)
+
     def remove(self, user_id: UUID) -> None:
         self.rows.pop(user_id, None)
+
+
+class FakeHandles:
+    def __init__(self, profiles: FakeProfiles) -> None:
+        self.profiles = profiles
+        self.retired: dict[str, tuple[UUID, datetime]] = {}
+
+    def holder(self, key: str, *, retired_after: datetime) -> UUID | None:
+        for profile in self.profiles.rows.values():
+            if profile.handle_key == key:
+                return profile.id
+        user_id, retired_at = self.retired.get(key, (None, retired_after))
+        return user_id if retired_at > retired_after else None
+
+    def move(self, user_id: UUID, *, given_up: str | None, taken: str | None, now: datetime) -> None:
+        if given_up is not None:
+            self.retired[given_up] = (user_id, now)
+        if taken is not None:
+            self.retired.pop(taken, None)
 
 
 class FakeProfileReader:
@@ -67,7 +92,7 @@ class FakePeople:
     def __init__(self, database: FakeDatabase) -> None:
         self._database = database
 
-    def view(self, user_id: UUID, viewer_id: UUID | None) -> dict[str, Any] | None:  # noqa: ARG002
+    def view(self, user_id: UUID, viewer_id: UUID | None) -> dict[str, Any] | None:
         profile = self._database.committed.profiles.rows.get(user_id)
         if profile is None:
             return None
@@ -80,6 +105,16 @@ class Elsewhere:
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"{name}: tested on PostgreSQL")
+
+
+class FakeConnections:
+    """Nobody follows anybody; the edges are tested on PostgreSQL."""
+
+    def leave(self, user_id: UUID) -> None:
+        """There is nothing to leave."""
+
+    def pending(self, user_id: UUID) -> PendingRequests:
+        return PendingRequests(user_id, [])
 
 
 class FakeStatistics:
@@ -99,6 +134,9 @@ class FakeState:
     profiles: FakeProfiles = field(default_factory=FakeProfiles)
     statistics: FakeStatistics = field(default_factory=FakeStatistics)
     inbox: set[tuple[str, str]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.handles = FakeHandles(self.profiles)
 
 
 class FakeDatabase:
@@ -121,6 +159,7 @@ class FakeUnitOfWork:
         if not self._database.lock.acquire(timeout=10):
             raise TimeoutError("a transaction was opened inside another one")
         self._state = copy.deepcopy(self._database.committed)
+        self._noted: set[tuple[str, str]] = set()
         return self
 
     def __exit__(
@@ -137,8 +176,19 @@ class FakeUnitOfWork:
         return self._state.profiles
 
     @property
+    def connections(self) -> FakeConnections:
+        return FakeConnections()
+
+    @property
     def statistics(self) -> FakeStatistics:
         return self._state.statistics
+
+    @property
+    def handles(self) -> FakeHandles:
+        return self._state.handles
+
+    def note(self, handler: str, event_id: str) -> None:
+        self._noted.add((handler, event_id))
 
     def first_time(self, handler: str, event_id: str) -> bool:
         entry = (handler, event_id)
@@ -147,7 +197,20 @@ class FakeUnitOfWork:
         return first
 
     def commit(self) -> None:
+        if self._noted & self._state.inbox:
+            raise SeenBefore
+        self._state.inbox |= self._noted
+        self._count_versions()
+        keys = [each.handle_key for each in self.profiles.rows.values() if each.handle_key is not None]
+        if len(set(keys)) < len(keys):
+            raise HandleTaken
         self._database.committed = copy.deepcopy(self._state)
+
+    def _count_versions(self) -> None:
+        before = self._database.committed.profiles.rows
+        for profile in self.profiles.rows.values():
+            if profile.id in before and profile.fields() != before[profile.id].fields():
+                profile.version += 1
 
 
 class FakeIdentities:
@@ -215,7 +278,9 @@ class FakeWorld:
             people=FakePeople(self.database),
             connections=Elsewhere(),
             preferences=Elsewhere(),
+            unsubscribe_tokens=Elsewhere(),
             notifications=Elsewhere(),
+            mailer=Elsewhere(),
             search=Elsewhere(),
             identities=self.identities,
             now=lambda: self.time,

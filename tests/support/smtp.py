@@ -18,7 +18,9 @@ from typing import Any, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
-from auth_svc.infrastructure import mail as mails
+from auth_svc.domain.mail import Mail
+from auth_svc.infrastructure.mail.rendering import MailRenderer
+from lib import mail as mails
 
 HOST = "127.0.0.1"
 #: instead of an answer: the connection ends, or nothing at all is said
@@ -210,8 +212,8 @@ def nobody() -> str:
     return f"smtp://{HOST}:{port}"
 
 
-def mailer_to(url: str, ca_file: object = None, timeout: float = 5.0) -> mails.SmtpMailer:
-    renderer = mails.MailRenderer(
+def mailer_to(url: str, ca_file: object = None, timeout: float = 5.0) -> mails.SmtpMailer[Mail]:
+    renderer = MailRenderer(
         mails.Sender("Leveret", "no-reply@example.org"), "https://api.example.org", lambda: datetime.now(UTC)
     )
     return mails.SmtpMailer(

@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import Any
+from uuid import UUID
 
 from users_svc.application.ports import Ports
-from users_svc.domain.profile import UserNotFound, is_shown, parse_user_id, public_view
+from users_svc.domain.profile import UserNotFound, is_shown, parse_user_id
+from users_svc.domain.relationship import Relationship
+from users_svc.domain.visibility import viewer_of, visible_fields
 
 
-def get_user(
-    ports: Ports, *, user_id: str, viewer_id: str | None = None, sees_disabled: bool = False
-) -> dict[str, Any]:
-    """Return what everybody may see of the user.
+@dataclass(frozen=True)
+class User:
+    """A user as a viewer sees them.
 
-    The user of a disabled account is not there, but for themselves; nothing tells that from an id that nobody has.
+    :param fields: those of the profile that the viewer may see
+    :param relationship: None for a viewer who is not signed in, and for the user themselves
+    """
+
+    fields: dict[str, Any]
+    followers_count: int
+    following_count: int
+    relationship: Relationship | None
+
+
+def get_user(ports: Ports, *, user_id: str, viewer_id: str | None = None, is_admin: bool = False) -> User:
+    """Return what the viewer may see of the user.
+
+    The user of a disabled account is not there, but for themselves and for administrators; nor is one who blocks the
+    viewer. Nothing tells that from an id that nobody has.
 
     :param viewer_id: who looks; None for somebody who is not signed in
-    :param sees_disabled: they may see users of disabled accounts
+    :param is_admin: an administrator looks, whom nobody can block
     """
     wanted = parse_user_id(user_id)
-    profile = ports.profiles.find(wanted)
-    if profile is None or not is_shown(profile, viewer_id=viewer_id, sees_disabled=sees_disabled):
+    viewer = None if viewer_id is None else UUID(viewer_id)
+    found = ports.people.view(wanted, viewer)
+    if found is None and is_admin:
+        found = ports.people.view(wanted, None)
+    if found is None or not is_shown(found, viewer_id=viewer_id, sees_disabled=is_admin):
         raise UserNotFound("there is no such user")
-    return public_view(profile)
+    kind = viewer_of(found, viewer_id, is_admin=is_admin)
+    related = viewer is not None and kind != "owner"
+    return User(
+        visible_fields(found, kind),
+        found["followers_count"],
+        found["following_count"],
+        Relationship(**{each.name: found[each.name] for each in fields(Relationship)}) if related else None,
+    )

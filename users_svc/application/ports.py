@@ -12,8 +12,8 @@ from uuid import UUID
 from lib.aggregate import Aggregate
 from users_svc.application.connection_ports import ConnectionReader, Connections
 from users_svc.application.handle_ports import Handles
-from users_svc.application.notification_ports import NotificationReader, Notifications
-from users_svc.application.preference_ports import PreferenceReader, Preferences
+from users_svc.application.notification_ports import Mailer, NotificationReader, Notifications
+from users_svc.application.preference_ports import PreferenceReader, Preferences, UnsubscribeTokens
 from users_svc.application.search_ports import Search
 from users_svc.domain.account_state import AccountState
 from users_svc.domain.identity import Identity
@@ -45,6 +45,9 @@ class Profiles(Protocol):
         A concurrent transaction with the same id waits here, so exactly one of them adds. Change the returned
         profile, never the argument: the two may differ.
         """
+
+    def get(self, user_id: UUID) -> Profile | None:
+        """Return the profile, if there is one, locked until the transaction ends; others may go on referring to it."""
 
     def remove(self, user_id: UUID) -> None:
         """Remove the profile, if there is one."""
@@ -142,7 +145,9 @@ class Ports:
     people: People
     connections: ConnectionReader
     preferences: PreferenceReader
+    unsubscribe_tokens: UnsubscribeTokens
     notifications: NotificationReader
+    mailer: Mailer
     search: Search
     identities: Identities
     now: Callable[[], datetime]

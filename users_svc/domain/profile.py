@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import date, datetime
-from typing import Any, Self
+from datetime import date, datetime, timedelta
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from lib.aggregate import Aggregate
 from lib.errors import NotFound
 from users_svc.domain.account_state import AccountState
+from users_svc.domain.handle import COOL_DOWN, Handle, HandleChangedRecently, HandleTaken
+from users_svc.domain.profile_edit import ProfileEdit
 from users_svc.domain.text import fitted_name, folded
+from users_svc.domain.visibility import DEFAULT_AUDIENCES, may_see
 
-PUBLIC_FIELDS = ("id", "handle", "display_name", "avatar_url", "created_at")
-"""What everybody may see of a profile, signed in or not. A new field is private until it is named here."""
+_EDITED = (*DEFAULT_AUDIENCES, "visibility", "discoverable", "private", "findable_by_email")
 
 
 class UserNotFound(NotFound):
     code = "user_not_found"
+
+
+@dataclass(frozen=True)
+class ProfileUpdated:
+    """An owner changed a profile.
+
+    It leaves the house, so it says what has changed and not into what, but for what everybody may see.
+
+    :param changed: names of fields, sorted
+    :param handle: None also if not everybody may see it; so is ``display_name``
+    """
+
+    type: ClassVar[str] = "user.profile.updated"
+    schema_version: ClassVar[int] = 1
+    id: str
+    changed: list[str]
+    handle: str | None
+    display_name: str | None
 
 
 def parse_user_id(value: object) -> UUID:
@@ -99,13 +120,52 @@ class Profile(Aggregate):
 
     def index(self) -> None:
         """Bring up to date what the profile is searched by; every change ends with it."""
-        self.search_handle = self._searched("handle", self.handle)
-        self.search_name = self._searched("display_name", self.display_name)
+        self.search_handle = folded(self._public("handle") or "")
+        self.search_name = folded(self._public("display_name") or "")
         self.search_text = f"{self.search_handle} {self.search_name}".strip()
         self.email_key = folded(self.email)
 
-    def _searched(self, name: str, text: str | None) -> str:
-        return folded(text) if text and self.visibility.get(name, "public") == "public" else ""
+    def _public(self, name: str) -> str | None:
+        """Return a text if everybody may see it."""
+        return getattr(self, name) if may_see(self.visibility, name, "anonymous") else None
+
+    def edit(self, edit: ProfileEdit, *, holder: UUID | None, now: datetime) -> None:
+        """Change what its owner wants changed; what is so already is no change.
+
+        :param holder: who has the new handle or one like it, or has given it up not long ago; None if that is nobody
+        :raises HandleTaken:
+        :raises HandleChangedRecently:
+        """
+        before = self.fields()
+        if edit.sets_handle:
+            self._take(edit.handle, holder=holder, now=now)
+        for name, value in edit.values.items():
+            setattr(self, name, value)
+        self.visibility = edit.audiences(self.visibility)
+        after = self.fields()
+        changed = sorted(name for name in _EDITED if before[name] != after[name])
+        if changed:
+            self.updated_at = now
+            self.index()
+            self.record(ProfileUpdated(str(self.id), changed, self._public("handle"), self._public("display_name")))
+
+    def _take(self, handle: Handle | None, *, holder: UUID | None, now: datetime) -> None:
+        text, key = (handle.text, handle.key) if handle else (None, None)
+        if key != self.handle_key:
+            if holder not in (None, self.id):
+                raise HandleTaken
+            # Who goes back to what they had takes nothing from anybody; nor does who gives up theirs.
+            if key is not None and holder is None and self.handle_changed_at is not None:
+                self._check_cool_down(self.handle_changed_at, now)
+            self.handle_changed_at = now
+        self.handle, self.handle_key = text, key
+
+    def _check_cool_down(self, changed_at: datetime, now: datetime) -> None:
+        left = changed_at + COOL_DOWN - now
+        if left > timedelta(0):
+            raise HandleChangedRecently(
+                f"a handle can be changed every {COOL_DOWN.days} days", retry_after=math.ceil(left.total_seconds())
+            )
 
     def follow(self, account: AccountState, *, called: str | None, now: datetime) -> None:
         """Take over what is known of the account.
@@ -122,11 +182,6 @@ class Profile(Aggregate):
     def fields(self) -> dict[str, Any]:
         """Return everything that is known, by name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
-
-
-def public_view(profile: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what everybody may see of a profile's fields."""
-    return {name: profile[name] for name in PUBLIC_FIELDS}
 
 
 def is_shown(profile: Mapping[str, Any], *, viewer_id: str | None, sees_disabled: bool) -> bool:

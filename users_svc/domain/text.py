@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from lib.errors import Invalid
+from users_svc.domain.invisible import without_invisible
 
 MAX_NAME = 100
 """Longest display name, in code points after normalisation."""
@@ -25,10 +26,10 @@ class InvalidName(Invalid):
 
 
 def clean_name(value: object) -> str:
-    """Return a name that somebody asks for as it is kept: NFC, without space around it; refuse what is no name."""
+    """Return a name that somebody asks for as it is kept: NFC, nothing invisible; refuse what is no name."""
     if not isinstance(value, str):
         raise _invalid_name("a name is text")
-    name = unicodedata.normalize("NFC", value).strip() if len(value) <= _READ_AT_MOST else ""
+    name = unicodedata.normalize("NFC", without_invisible(value)).strip() if len(value) <= _READ_AT_MOST else ""
     if not 1 <= len(name) <= MAX_NAME:
         raise _invalid_name(f"a name has 1 to {MAX_NAME} characters")
     if not all(_is_allowed(character) for character in name):
@@ -42,7 +43,7 @@ def fitted_name(value: str) -> str:
     The account exists already, so its profile has to exist too, even when the two services disagree about names.
     """
     allowed = "".join(character for character in value[:_READ_AT_MOST] if _is_allowed(character))
-    return unicodedata.normalize("NFC", allowed).strip()[:MAX_NAME].rstrip() or NAMELESS
+    return unicodedata.normalize("NFC", without_invisible(allowed)).strip()[:MAX_NAME].rstrip() or NAMELESS
 
 
 def folded(text: str) -> str:

@@ -7,17 +7,19 @@ from typing import Any, Self
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 
 from lib.database import Sessions
 from lib.statements import insert_unless_there
-from lib.uow import SqlUnitOfWork
+from lib.uow import SqlUnitOfWork, constraint_of
 from lib.writes import Form
 from users_svc.domain.account_state import AccountState
+from users_svc.domain.handle import HandleTaken
 from users_svc.domain.profile import Profile
 from users_svc.domain.statistics import DayStatistics
 from users_svc.infrastructure.sql_connections import SqlConnections
-from users_svc.infrastructure.sql_handles import SqlHandles
+from users_svc.infrastructure.sql_handles import HANDLE_KEY, SqlHandles
 from users_svc.infrastructure.sql_notifications import SqlNotifications
 from users_svc.infrastructure.sql_preferences import SqlPreferences
 from users_svc.infrastructure.tables import (
@@ -77,12 +79,19 @@ class SqlProfiles:
         row = {column.name: getattr(profile, column.name) for column in profiles.columns}
         # Only the id may clash in silence: a clash of anything else is two people's and has to be heard.
         self._session.execute(_ADD, row)
-        self._session.execute(_ADD_COUNTS, {"user_id": profile.id, "followers": 0, "following": 0})
+        self._session.execute(_ADD_COUNTS, {"user_id": profile.id, "followers": 0, "following": 0, "sequence": 0})
         return self._session.execute(
             sa.select(Profile).where(profiles.c.id == profile.id).with_for_update(),
             # Another transaction may have written since this one looked without a lock.
             execution_options={"populate_existing": True},
         ).scalar_one()
+
+    def get(self, user_id: UUID) -> Profile | None:
+        return self._session.execute(
+            # Not against those who add a connection or a notification and so refer to it.
+            sa.select(Profile).where(profiles.c.id == user_id).with_for_update(key_share=True),
+            execution_options={"populate_existing": True},
+        ).scalar_one_or_none()
 
     def remove(self, user_id: UUID) -> None:
         self._session.execute(sa.delete(profiles).where(profiles.c.id == user_id))
@@ -131,3 +140,11 @@ class UsersUnitOfWork(SqlUnitOfWork):
         self.preferences = SqlPreferences(self)
         self.notifications = SqlNotifications(self)
         return self
+
+    def commit(self) -> None:
+        try:
+            super().commit()
+        except IntegrityError as exc:
+            if constraint_of(exc) == HANDLE_KEY:
+                raise HandleTaken from exc
+            raise

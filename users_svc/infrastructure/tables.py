@@ -10,6 +10,7 @@ from sqlalchemy.orm import registry
 
 from lib.outbox import inbox_table, outbox_table
 from users_svc.domain.account_state import AccountState
+from users_svc.domain.notification import Inbox, Notification
 from users_svc.domain.profile import Profile
 
 metadata = sa.MetaData()
@@ -62,8 +63,9 @@ profiles = sa.Table(
     sa.Column("findable_by_email", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("email_key", sa.Text),
     sa.Column("search_text", sa.Text, nullable=False, server_default=""),
-    sa.Column("search_name", sa.Text, nullable=False, server_default=""),
-    sa.Column("search_handle", sa.Text, nullable=False, server_default=""),
+    # Ordered as bytes: only then does a plain index serve the start of a text, too.
+    sa.Column("search_name", sa.Text(collation="C"), nullable=False, server_default=""),
+    sa.Column("search_handle", sa.Text(collation="C"), nullable=False, server_default=""),
     sa.Column("version", sa.Integer, nullable=False, server_default="1"),
     sa.PrimaryKeyConstraint("id", name="profiles_pkey"),
     # What looks like another handle has the same key.
@@ -87,20 +89,12 @@ sa.Index(
     profiles.c.search_text,
     postgresql_using="gin",
     postgresql_ops={"search_text": "gin_trgm_ops"},
+    # In KiB: every search reads the list of what is not in the index proper yet.
+    postgresql_with={"gin_pending_list_limit": 256},
     postgresql_where=_LISTED,
 )
-sa.Index(
-    "profiles_search_name_idx",
-    profiles.c.search_name,
-    postgresql_ops={"search_name": "text_pattern_ops"},
-    postgresql_where=_LISTED,
-)
-sa.Index(
-    "profiles_search_handle_idx",
-    profiles.c.search_handle,
-    postgresql_ops={"search_handle": "text_pattern_ops"},
-    postgresql_where=_LISTED,
-)
+sa.Index("profiles_search_name_idx", profiles.c.search_name, profiles.c.id, postgresql_where=_LISTED)
+sa.Index("profiles_search_handle_idx", profiles.c.search_handle, profiles.c.id, postgresql_where=_LISTED)
 sa.Index("profiles_email_key_idx", profiles.c.email_key, postgresql_where=profiles.c.findable_by_email)
 
 # Handles that somebody has given up: nobody else gets them for a while.
@@ -140,13 +134,15 @@ tombstones = sa.Table(
     sa.PrimaryKeyConstraint("id", name="tombstones_pkey"),
 )
 
-# How many edges there are at a person; the row is also the lock under which they change.
+# How many edges there are at a person, and how many events the person's doings have had; the row is
+# also the lock under which the edges change.
 connection_counts = sa.Table(
     "connection_counts",
     metadata,
     _id("user_id"),
     sa.Column("followers", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("following", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("sequence", sa.Integer, nullable=False, server_default="0"),
     sa.PrimaryKeyConstraint("user_id", name="connection_counts_pkey"),
     sa.CheckConstraint("followers >= 0 AND following >= 0", name="connection_counts_positive"),
     *_of_profile("connection_counts", "user_id"),
@@ -222,15 +218,26 @@ notifications = sa.Table(
     *_of_profile("notifications", "user_id"),
 )
 sa.Index("notifications_actor_idx", notifications.c.user_id, notifications.c.actor_id)
+sa.Index(
+    "notifications_unread_idx",
+    notifications.c.user_id,
+    notifications.c.number,
+    postgresql_where=notifications.c.read_at.is_(None),
+)
 
-# Mails about notifications that wait for their time: the end of quiet hours, or a moment that lets it be read first.
+# Mails that wait for their time: the end of quiet hours, or a moment that lets the notification be read first. They
+# hold what they are about, because somebody may want the mail and not the notification.
 pending_notification_mails = sa.Table(
     "pending_notification_mails",
     metadata,
     _id("notification_id"),
     _id("user_id"),
     sa.Column("type", sa.Text, nullable=False),
+    sa.Column("data", pg.JSONB, nullable=False),
+    sa.Column("actor_id", pg.UUID(as_uuid=True)),
+    _moment("created_at"),
     _moment("due_at"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.PrimaryKeyConstraint("notification_id", name="pending_notification_mails_pkey"),
     *_of_profile("pending_notification_mails", "user_id"),
 )
@@ -255,3 +262,6 @@ def map_domain() -> None:
         return
     mapper.map_imperatively(AccountState, account_states)
     mapper.map_imperatively(Profile, profiles, version_id_col=profiles.c.version)
+    inbox_columns = {"id": notification_inboxes.c.user_id, "sequence": notification_inboxes.c.last_number}
+    mapper.map_imperatively(Inbox, notification_inboxes, properties=inbox_columns)
+    mapper.map_imperatively(Notification, notifications)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lib.access import anyone, owner, system
+from lib.access import anyone, system
 from lib.caller import Caller, RpcJwks
 from lib.database import Database
 from lib.events import event_handler
@@ -15,21 +15,23 @@ from lib.service_rpc import ServiceRpc
 from users_svc.application.close_profile import close_profile
 from users_svc.application.create_user import create_user
 from users_svc.application.follow_account import follow_account
-from users_svc.application.get_profile import get_profile
 from users_svc.application.get_statistics import get_statistics
-from users_svc.application.get_user import get_user
 from users_svc.application.note_arrival import note_arrival
 from users_svc.application.open_profile import open_profile
 from users_svc.bootstrap import build_ports
-from users_svc.presentation.connections import ConnectionRpc
-from users_svc.presentation.notifications import NotificationRpc
-from users_svc.presentation.preferences import PreferenceRpc
-from users_svc.presentation.profiles import ProfileRpc
-from users_svc.presentation.schemas import CREATED_USER, DAY_STATISTICS, PROFILE
-from users_svc.presentation.search import SearchRpc
+
+# As modules: Nameko takes every class with entry points that it finds by name in here for a service of its own.
+from users_svc.presentation import connections, notifications, preferences, profiles, search
+from users_svc.presentation.schemas import CREATED_USER, DAY_STATISTICS
 
 
-class UsersService(ProfileRpc, ConnectionRpc, PreferenceRpc, NotificationRpc, SearchRpc):
+class UsersService(
+    profiles.ProfileRpc,
+    connections.ConnectionRpc,
+    preferences.PreferenceRpc,
+    notifications.NotificationRpc,
+    search.SearchRpc,
+):
     """Profiles of the people who have an account."""
 
     name = "users_svc"
@@ -56,33 +58,6 @@ class UsersService(ProfileRpc, ConnectionRpc, PreferenceRpc, NotificationRpc, Se
         may_invite = self.caller.has_role("admin")
         user = create_user(self.ports, email=email, name=name, request_key=request_key, may_invite=may_invite)
         return {"accepted": True} if user is None else dict(CREATED_USER.dump(user))
-
-    @rpc(allow=anyone, idempotent=True)
-    def get_user(self, user_id: str) -> dict[str, Any]:
-        """Return what everybody may see of a user.
-
-        :param user_id: the id of the account, a UUID
-        :returns: ``{"id", "handle", "display_name", "avatar_url", "created_at"}``; handle and avatar_url may be null
-        :raises Fault: ``not_found/user_not_found``, also for what is no UUID, and for a disabled account unless its
-            owner or an admin asks
-        """
-        user = get_user(
-            self.ports, user_id=user_id, viewer_id=self.caller.id, sees_disabled=self.caller.has_role("admin")
-        )
-        return dict(PROFILE.dump(user))
-
-    @rpc(allow=owner("user_id"), idempotent=True)
-    def get_profile(self, user_id: str) -> dict[str, Any]:
-        """Return a person's own profile; it is there as soon as the account is, and until it is deleted.
-
-        :param user_id: the id of the account, a UUID; only its owner may ask
-        :returns: ``{"id", "email", "handle", "display_name", "bio", "avatar_url", "location", "website",
-            "birth_date", "locale", "time_zone", "discoverable", "created_at", "updated_at"}``; what nobody has
-            entered is null
-        :raises Fault: ``not_found/user_not_found``; ``unavailable/…`` if the profile is new and the accounts cannot
-            be reached
-        """
-        return dict(PROFILE.dump(get_profile(self.ports, user_id=user_id)))
 
     @rpc(allow=system, idempotent=True)
     def get_statistics(self, day: str) -> dict[str, Any]:

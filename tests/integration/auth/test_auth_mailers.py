@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from auth_svc.domain.mail import Mail, MailRefused, MailUnavailable
-from auth_svc.infrastructure.mail import mailer_of
+from auth_svc.domain.mail import Mail
+from auth_svc.infrastructure.mail.rendering import MailRenderer
+from lib.errors import MailRefused, MailUnavailable
+from lib.mail import Sender, mailer_of
 from tests.fakes.auth import START, FakeClock
 from tests.support.smtp import SmtpServer, nobody
 
@@ -51,17 +53,8 @@ class IntoFolder:
 
 
 def make(clock, **settings):
-    return mailer_of(
-        **{
-            "smtp_url": "",
-            "smtp_ca_file": "",
-            "mail_from": "Café Möwe <no-reply@example.org>",
-            "mail_folder": "",
-            "public_url": "https://api.example.org/",
-            "now": clock,
-            **settings,
-        }
-    )
+    renderer = MailRenderer(Sender.parse("Café Möwe <no-reply@example.org>"), "https://api.example.org/", clock)
+    return mailer_of(renderer, **{"smtp_url": "", "smtp_ca_file": "", "mail_folder": "", "now": clock, **settings})
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from auth_svc.domain.mail import Mail, MailRefused, MailUnavailable
-from auth_svc.infrastructure.mail.smtp import PLACES
+from auth_svc.domain.mail import Mail
+from lib.errors import MailRefused, MailUnavailable
+from lib.mail import PLACES
 from tests.integration.auth.conftest import DEFAULTS
 from tests.support import smtp
 from tests.support.smtp import GONE, mailer_to

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from auth_svc.domain.mail import Mail, MailUnavailable
+from auth_svc.domain.mail import Mail
+from lib.errors import MailUnavailable
 from tests.conftest import ROOT
 from tests.support import smtp
 from tests.support.certificates import Authority
@@ -135,7 +136,8 @@ warnings.filterwarnings("ignore", message=r"\\s*Eventlet is deprecated")
 import eventlet
 eventlet.monkey_patch()
 import sys
-from auth_svc.domain.mail import Mail, MailUnavailable
+from auth_svc.domain.mail import Mail
+from lib.errors import MailUnavailable
 from tests.support.smtp import mailer_to
 
 ca_file, silent, *urls = sys.argv[1:]

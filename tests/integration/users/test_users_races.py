@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from lib.ids import new_id, utc_now
+from tests.integration.users.conftest import DEFAULTS
 from users_svc.application.create_user import create_user
 from users_svc.application.get_profile import get_profile
 from users_svc.application.get_statistics import get_statistics
@@ -43,7 +44,7 @@ def auth():
 
 @pytest.fixture
 def ports(users_sessions, auth):
-    return build_ports({"APP_ENV": "development", "OPEN_INVITATIONS": True}, users_sessions, auth)
+    return build_ports(DEFAULTS, users_sessions, auth)
 
 
 def together(*calls):
@@ -150,10 +151,10 @@ def test_a_profile_read_before_is_seen_fresh_once_it_is_locked(ports):
         assert seen.email == "new@example.com"
 
 
-def test_two_people_cannot_have_one_handle_in_two_spellings(ports):
-    def add(handle):
+def test_the_database_gives_one_handle_to_one_person(ports):
+    def add(key):
         profile = Profile.open(new_id(), email="ann@example.com", name="Ann", now=utc_now())
-        profile.handle = handle
+        profile.handle_key = key
         with ports.unit_of_work() as uow:
             uow.profiles.add_or_get(profile)
             uow.commit()
@@ -161,8 +162,8 @@ def test_two_people_cannot_have_one_handle_in_two_spellings(ports):
     add(None)
     add(None)
     add("hare")
-    with pytest.raises(IntegrityError, match="profiles_handle_key"):
-        add("Hare")
+    with pytest.raises(IntegrityError, match="profiles_handle_key_key"):
+        add("hare")
 
 
 def test_the_migrations_make_every_constraint_of_the_tables(users_sessions):

@@ -1,6 +1,6 @@
 """What the ports to users_svc's database promise, asked of the fakes and of those on PostgreSQL."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from lib.ids import new_id
 from tests.fakes.users import FakeDatabase, FakeProfileReader, FakeUnitOfWork
 from users_svc.domain.account_state import AccountNews, AccountState
+from users_svc.domain.handle import HandleTaken
 from users_svc.domain.profile import Profile
 from users_svc.infrastructure.sql import SqlProfileReader, UsersUnitOfWork
 from users_svc.infrastructure.tables import map_domain
@@ -115,6 +116,80 @@ def test_a_profile_is_removed(unit_of_work, stored):
             uow.commit()
     assert stored(profile.id) is None
     assert stored(other.id) is not None
+
+
+def test_a_profile_is_had_to_change_it_and_its_changes_are_counted(unit_of_work, stored):
+    profile = ann()
+    add(unit_of_work, profile)
+    for version in (2, 3):
+        with unit_of_work() as uow:
+            uow.profiles.get(profile.id).bio = f"version {version}"
+            uow.commit()
+        assert (stored(profile.id)["version"], stored(profile.id)["bio"]) == (version, f"version {version}")
+    with unit_of_work() as uow:
+        assert uow.profiles.get(profile.id).version == 3
+        assert uow.profiles.get(new_id()) is None
+        uow.commit()
+    assert stored(profile.id)["version"] == 3
+
+
+# --- handles ---
+
+HOUR = timedelta(hours=1)
+
+
+def held(unit_of_work, key, *, retired_after=NOON):
+    with unit_of_work() as uow:
+        return uow.handles.holder(key, retired_after=retired_after)
+
+
+def move(unit_of_work, user_id, **facts):
+    with unit_of_work() as uow:
+        uow.handles.move(user_id, **{"given_up": None, "taken": None, "now": NOON, **facts})
+        uow.commit()
+
+
+def test_a_handle_is_held_by_who_has_it(unit_of_work):
+    profile = ann(handle="Hare", handle_key="hare")
+    add(unit_of_work, profile)
+    add(unit_of_work, ann())
+    assert held(unit_of_work, "hare") == profile.id
+    assert held(unit_of_work, "Hare") is None
+
+
+def test_a_handle_that_was_given_up_is_held_for_a_while(unit_of_work):
+    user_id, other = new_id(), new_id()
+    move(unit_of_work, user_id, given_up="hare")
+    assert held(unit_of_work, "hare", retired_after=NOON - HOUR) == user_id
+    assert held(unit_of_work, "hare", retired_after=NOON) is None
+    move(unit_of_work, other, given_up="hare", now=NOON + HOUR)
+    assert held(unit_of_work, "hare", retired_after=NOON) == other
+
+
+def test_who_has_a_handle_comes_before_who_gave_it_up(unit_of_work):
+    profile = ann(handle="hare", handle_key="hare")
+    move(unit_of_work, new_id(), given_up="hare")
+    add(unit_of_work, profile)
+    assert held(unit_of_work, "hare", retired_after=NOON - HOUR) == profile.id
+
+
+def test_a_handle_in_use_again_is_not_given_up_any_more(unit_of_work):
+    user_id = new_id()
+    move(unit_of_work, user_id, given_up="hare")
+    move(unit_of_work, user_id, given_up="rabbit", taken="hare")
+    assert held(unit_of_work, "hare", retired_after=NOON - HOUR) is None
+    assert held(unit_of_work, "rabbit", retired_after=NOON - HOUR) == user_id
+
+
+def test_who_comes_second_for_a_handle_is_told_on_commit(unit_of_work, stored):
+    first, second = ann(handle="hare", handle_key="hare"), ann()
+    add(unit_of_work, first)
+    add(unit_of_work, second)
+    with unit_of_work() as uow:
+        uow.profiles.get(second.id).handle_key = "hare"
+        with pytest.raises(HandleTaken):
+            uow.commit()
+    assert stored(second.id)["handle_key"] is None
 
 
 # --- what is known of accounts ---

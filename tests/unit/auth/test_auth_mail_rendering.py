@@ -12,8 +12,10 @@ from typing import get_args
 import pytest
 
 from auth_svc.domain.mail import Mail, MailKind
-from auth_svc.infrastructure.mail.rendering import MailRenderer, Sender, clean, grouped, spoken
+from auth_svc.infrastructure.mail.rendering import MailRenderer
 from auth_svc.infrastructure.mail.texts import TEXTS, Page
+from lib.mail import Sender
+from lib.mail.writing import clean, grouped, spoken
 from tests.fakes.auth import START
 
 TOKEN = "0197a3c0-_7Qz"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from auth_svc.bootstrap import CONFIG, build_mailer
-from auth_svc.domain.mail import Mail, MailUnavailable
-from auth_svc.infrastructure.mail import Sender, SmtpServer
+from auth_svc.domain.mail import Mail
 from lib import config as configuration
 from lib.config import ConfigError
+from lib.errors import MailUnavailable
 from lib.logs import redact
+from lib.mail import Sender, SmtpServer
 from tests.conftest import ROOT
 from tests.support.certificates import Authority
 from tests.support.smtp import HOST

@@ -10,7 +10,8 @@ from auth_svc.application.reserve_account import reserve_account
 from auth_svc.application.send_mail import send_mail
 from auth_svc.application.sign_in import sign_in
 from auth_svc.application.verify_email import verify_email
-from auth_svc.domain.mail import MailRefused, MailRequested, MailUnavailable
+from auth_svc.domain.mail import MailRequested
+from lib.errors import MailRefused, MailUnavailable
 from lib.ids import new_id, new_id_after, utc_now
 from tests.fakes.auth import AuthWorld
 from tests.fakes.auth_postman import deliver

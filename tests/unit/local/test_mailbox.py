@@ -6,9 +6,10 @@ from email.message import EmailMessage
 import pytest
 
 from auth_svc.domain.mail import Mail
-from auth_svc.infrastructure.mail import MailboxMailer, MailRenderer, Sender
+from auth_svc.infrastructure.mail.rendering import MailRenderer
 from deploy.local import mailbox
 from deploy.local.__main__ import main
+from lib.mail import MailboxMailer, Sender
 
 
 @pytest.fixture

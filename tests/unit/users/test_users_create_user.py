@@ -141,11 +141,12 @@ def test_accounts_out_of_reach_leave_nothing_behind(world):
 
 def test_anybody_sees_a_users_public_fields(world):
     user = create_user(world.ports(), email="ann@example.com", name="Ann")
-    assert get_user(world.ports(), user_id=str(user.id)) == {
+    assert get_user(world.ports(), user_id=str(user.id)).fields == {
         "id": user.id,
         "handle": None,
         "display_name": "Ann",
         "avatar_url": None,
+        "private": False,
         "created_at": NOON,
     }
 

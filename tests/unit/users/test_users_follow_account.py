@@ -51,7 +51,7 @@ def asked(*, email="ann@example.com", name="Ann", disabled=False):
 
 def seen(world, **viewer):
     try:
-        return get_user(world.ports(), user_id=ANN, **viewer)["display_name"]
+        return get_user(world.ports(), user_id=ANN, **viewer).fields["display_name"]
     except UserNotFound:
         return None
 
@@ -67,7 +67,7 @@ def test_a_disabled_accounts_profile_is_hidden_and_shown_again(world):
     told(2, disabled=True)(world)
     assert seen(world) is None
     assert seen(world, viewer_id=str(new_id())) is None
-    assert seen(world, viewer_id=ANN) == seen(world, sees_disabled=True) == "Ann"
+    assert seen(world, viewer_id=ANN) == seen(world, is_admin=True) == "Ann"
     assert get_profile(world.ports(), user_id=ANN)["email"] == "ann@example.com"
     told(3, disabled=False)(world)
     assert seen(world) == "Ann"
@@ -140,7 +140,7 @@ def test_the_end_of_an_account_leaves_a_tombstone_and_nothing_else(world):
     deleted()(world)
     assert (world.profiles, world.accounts) == ({}, {})
     assert world.tombstones == {UUID(ANN): world.time}
-    assert seen(world, sees_disabled=True) is None
+    assert seen(world, is_admin=True) is None
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_others_are_left_alone(world):
     get_profile(world.ports(), user_id=str(bob.id))
     told(2, disabled=True)(world)
     deleted()(world)
-    assert get_user(world.ports(), user_id=str(bob.id))["display_name"] == "Bob"
+    assert get_user(world.ports(), user_id=str(bob.id)).fields["display_name"] == "Bob"
 
 
 @pytest.mark.parametrize("handle", [told(2, disabled=True), deleted()], ids=["disabled", "deleted"])

@@ -1,6 +1,6 @@
 """The rules of profiles."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
@@ -8,7 +8,9 @@ import pytest
 from lib.ids import new_id
 from tests.fakes.users import NOON
 from users_svc.domain.account_state import AccountState
-from users_svc.domain.profile import Profile, UserNotFound, is_shown, parse_user_id, public_view
+from users_svc.domain.handle import HandleChangedRecently, HandleTaken
+from users_svc.domain.profile import Profile, ProfileUpdated, UserNotFound, is_shown, parse_user_id
+from users_svc.domain.profile_edit import ProfileEdit
 
 LATER = NOON + timedelta(hours=1)
 
@@ -88,19 +90,6 @@ def test_a_disabled_accounts_profile_is_shown_to_its_owner_and_to_whoever_may_se
     assert is_shown(profile.fields(), viewer_id=viewer_id, sees_disabled=sees_disabled) is shown
 
 
-def test_everybody_sees_the_public_fields_and_no_others():
-    profile = ann(
-        handle="ann", bio="secret", location="Bern", birth_date=NOON.date(), avatar_url="https://example.com/a"
-    )
-    assert public_view(profile.fields()) == {
-        "id": profile.id,
-        "handle": "ann",
-        "display_name": "Ann",
-        "avatar_url": "https://example.com/a",
-        "created_at": NOON,
-    }
-
-
 def test_a_profile_in_a_log_line_tells_no_personal_data():
     profile = ann(bio="secret")
     assert repr(profile) == f"<Profile {profile.id}>"
@@ -129,3 +118,124 @@ def test_what_is_no_id_is_nobodys(value):
     with pytest.raises(UserNotFound) as refused:
         parse_user_id(value)
     assert (refused.value.kind, refused.value.code) == ("not_found", "user_not_found")
+
+
+# --- what its owner changes ---
+
+
+def edit(profile, changes, *, holder=None, now=LATER):
+    profile.edit(ProfileEdit.of(changes, today=now.date()), holder=holder, now=now)
+    return [event for _, event in profile.pull_events()]
+
+
+def test_what_is_changed_is_told_by_name_and_not_by_value():
+    profile = ann(handle="ann", handle_key="ann", email="ann@example.com")
+    changes = {"bio": "Hares", "birth_date": "1990-02-28", "discoverable": False, "visibility": {"bio": "public"}}
+    changed = ["bio", "birth_date", "discoverable", "visibility"]
+    assert edit(profile, changes) == [ProfileUpdated(str(profile.id), changed, "ann", "Ann")]
+    assert (profile.updated_at, profile.sequence) == (LATER, 1)
+    assert (profile.bio, profile.birth_date, profile.discoverable) == ("Hares", date(1990, 2, 28), False)
+
+
+@pytest.mark.parametrize("audience", ["followers", "mutuals", "private"])
+def test_a_name_that_not_everybody_may_see_is_not_told(audience):
+    profile = ann(handle="ann", handle_key="ann")
+    (event,) = edit(profile, {"visibility": {"handle": audience, "display_name": audience}})
+    assert (event.handle, event.display_name) == (None, None)
+    assert (profile.search_handle, profile.search_name, profile.search_text) == ("", "", "")
+    (event,) = edit(profile, {"visibility": {"handle": None}})
+    assert (event.handle, event.display_name) == ("ann", None)
+    assert (profile.search_handle, profile.search_text) == ("ann", "ann")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"display_name": "Ann", "bio": None, "discoverable": None, "visibility": None},
+        {"handle": None},
+        {"visibility": {}},
+        {"visibility": {"bio": None}},
+        {"display_name": " A\u200bnn "},
+    ],
+)
+def test_what_is_so_already_is_no_change(changes):
+    profile = ann()
+    assert edit(profile, changes) == []
+    assert (profile.updated_at, profile.handle_changed_at) == (NOON, None)
+
+
+def test_null_takes_away_and_what_is_left_out_stays():
+    profile = ann(bio="Hares", location="Bern", private=True, discoverable=False, findable_by_email=True)
+    edit(profile, {"bio": None, "private": None, "discoverable": None, "findable_by_email": None})
+    assert (profile.bio, profile.location) == (None, "Bern")
+    assert (profile.private, profile.discoverable, profile.findable_by_email) == (False, True, False)
+
+
+def test_audiences_are_merged_field_by_field():
+    profile = ann(visibility={"bio": "public", "email": "followers"})
+    edit(profile, {"visibility": {"bio": None, "location": "mutuals"}})
+    assert profile.visibility == {"email": "followers", "location": "mutuals"}
+    edit(profile, {"visibility": None})
+    assert profile.visibility == {}
+
+
+def test_the_searched_texts_follow_the_name():
+    profile = ann()
+    edit(profile, {"display_name": "Zoë  Müller", "handle": "ZoeM"})
+    assert (profile.search_name, profile.search_handle) == ("zoe muller", "zoem")
+
+
+# --- handles ---
+
+
+def with_handle(changed_at=NOON):
+    return ann(handle="Ann", handle_key="ann", handle_changed_at=changed_at)
+
+
+def test_the_first_handle_can_be_chosen_at_once():
+    profile = ann()
+    assert [each.handle for each in edit(profile, {"handle": "Bob_1"})] == ["Bob_1"]
+    assert (profile.handle, profile.handle_key, profile.handle_changed_at) == ("Bob_1", "bobl", LATER)
+
+
+@pytest.mark.parametrize("wait, allowed", [(timedelta(days=30), True), (timedelta(days=30, microseconds=-1), False)])
+def test_the_next_handle_has_to_wait(wait, allowed):
+    profile = with_handle()
+    if allowed:
+        edit(profile, {"handle": "bob"}, now=NOON + wait)
+        assert (profile.handle, profile.handle_changed_at) == ("bob", NOON + wait)
+        return
+    with pytest.raises(HandleChangedRecently) as refused:
+        edit(profile, {"handle": "bob"}, now=NOON + wait)
+    assert (refused.value.kind, refused.value.details) == ("conflict", {"retry_after": 1})
+    assert profile.handle == "Ann"
+
+
+def test_another_spelling_of_ones_own_handle_is_no_other_handle():
+    profile = with_handle()
+    edit(profile, {"handle": "a_n_n"}, holder=profile.id)
+    assert (profile.handle, profile.handle_key, profile.handle_changed_at) == ("a_n_n", "ann", NOON)
+
+
+def test_ones_own_old_handle_can_be_had_back_at_once():
+    profile = with_handle()
+    edit(profile, {"handle": "bob"}, holder=profile.id)
+    assert (profile.handle, profile.handle_changed_at) == ("bob", LATER)
+
+
+def test_a_handle_can_be_given_up_at_any_time_and_the_next_one_waits():
+    profile = with_handle()
+    (event,) = edit(profile, {"handle": None})
+    assert (event.changed, event.handle) == (["handle"], None)
+    assert (profile.handle, profile.handle_key, profile.handle_changed_at) == (None, None, LATER)
+    with pytest.raises(HandleChangedRecently):
+        edit(profile, {"handle": "bob"})
+
+
+def test_a_handle_of_somebody_else_is_taken():
+    profile = ann()
+    with pytest.raises(HandleTaken) as refused:
+        edit(profile, {"handle": "bob"}, holder=new_id())
+    assert (refused.value.kind, refused.value.code, refused.value.details) == ("conflict", "handle_taken", {})
+    assert profile.pull_events() == []

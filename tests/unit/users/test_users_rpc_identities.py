@@ -19,6 +19,14 @@ from users_svc.domain.profile import UserNotFound
 from users_svc.domain.text import InvalidName
 from users_svc.infrastructure.rpc_identities import RpcIdentities
 
+MAILS = {
+    "SMTP_URL": "smtp://mail.example.org",
+    "SMTP_CA_FILE": "",
+    "MAIL_FROM": "mail@example.org",
+    "MAIL_FOLDER": "",
+    "PUBLIC_URL": "http://localhost:3000",
+}
+
 ANN = "0190c2f4-7b5a-7c3e-8d2f-1a2b3c4d5e6f"
 
 
@@ -119,4 +127,5 @@ def test_what_is_no_answer_for_the_caller_goes_through_as_it_is(error):
 )
 def test_invitations_are_open_in_development_and_closed_in_production_unless_it_is_said(config, open_invitations):
     CONFIG["OPEN_INVITATIONS"]("OPEN_INVITATIONS", config.get("OPEN_INVITATIONS"))
-    assert build_ports(config, sessions=None, auth=None).open_invitations is open_invitations
+    ports = build_ports({**MAILS, **config, "SECRET_KEY": "a-secret-key"}, sessions=None, auth=None)
+    assert ports.open_invitations is open_invitations

@@ -13,6 +13,7 @@ from lib.ids import new_id
 from tests.fakes.users import FakeWorld
 from users_svc.domain.identity import Identity, InvitationsClosed
 from users_svc.domain.profile import UserNotFound
+from users_svc.domain.profile_edit import ProfileChanged
 from users_svc.presentation.cli import commands
 from users_svc.presentation.service import UsersService
 
@@ -29,7 +30,13 @@ OWN_PROFILE = {
     "birth_date": None,
     "locale": None,
     "time_zone": None,
+    "visibility": {},
     "discoverable": True,
+    "findable_by_email": False,
+    "private": False,
+    "version": 1,
+    "followers_count": 0,
+    "following_count": 0,
     "created_at": "2026-01-31T12:00:00Z",
     "updated_at": "2026-01-31T12:00:00Z",
 }
@@ -71,10 +78,32 @@ def test_a_profile_that_is_filled_in_comes_as_text(world, service):
     assert service.get_profile(user_id=ANN)["birth_date"] == "1990-02-28"
 
 
+SHOWN = ("id", "handle", "display_name", "avatar_url", "private", "created_at", "followers_count", "following_count")
+STRANGER = "0190c2f4-7b5a-7c3e-8d2f-000000000000"
+
+
 def test_everybody_else_reads_the_public_fields(service):
     service.get_profile(user_id=ANN)
-    user = service.get_user(user_id=ANN)
-    assert user == {name: OWN_PROFILE[name] for name in ("id", "handle", "display_name", "avatar_url", "created_at")}
+    shown = {name: OWN_PROFILE[name] for name in SHOWN}
+    assert service.get_user(user_id=ANN) == shown | {"relationship": None}
+    service.caller = account(user_id=STRANGER)
+    nothing = ("following", "followed_by", "requested", "requested_by", "blocking", "muting")
+    assert service.get_user(user_id=ANN) == shown | {"relationship": {"id": ANN, **dict.fromkeys(nothing, False)}}
+
+
+def test_the_owner_sees_the_own_user_whole(service):
+    service.get_profile(user_id=ANN)
+    service.caller = account()
+    assert service.get_user(user_id=ANN) == OWN_PROFILE | {"relationship": None}
+
+
+def test_an_edited_profile_comes_back_as_it_is_then(service):
+    before = service.get_profile(user_id=ANN)
+    edited = service.update_profile(user_id=ANN, changes={"bio": "Hares"}, expected_version=before["version"])
+    assert edited == before | {"bio": "Hares", "version": 2}
+    with pytest.raises(ProfileChanged):
+        service.update_profile(user_id=ANN, changes={"bio": None}, expected_version=before["version"])
+    assert service.get_profile(user_id=ANN) == edited
 
 
 @pytest.mark.parametrize(
@@ -94,7 +123,8 @@ def test_the_user_of_a_disabled_account_is_there_for_themselves_and_for_administ
     service.on_user_disabled({"id": str(new_id()), "sequence": 2, "data": {"id": ANN, "reason": "spam"}})
     service.caller = actor
     if shown:
-        assert service.get_user(user_id=ANN) == before
+        seen = service.get_user(user_id=ANN)
+        assert {name: seen[name] for name in SHOWN} == {name: before[name] for name in SHOWN}
         return
     refusals = []
     for user_id in (ANN, "0190c2f4-7b5a-7c3e-8d2f-111111111111"):
@@ -150,6 +180,11 @@ def test_a_days_statistics_are_a_day_and_a_count(service):
         ("create_user", [ANONYMOUS, account(user_id="other"), SYSTEM], []),
         ("get_user", [ANONYMOUS, account(user_id="other"), SYSTEM], []),
         ("get_profile", [account(), SYSTEM], [ANONYMOUS, account(user_id="other"), account("admin", user_id="other")]),
+        (
+            "update_profile",
+            [account(), SYSTEM],
+            [ANONYMOUS, account(user_id="other"), account("admin", user_id="other")],
+        ),
         ("get_statistics", [SYSTEM], [ANONYMOUS, account(), account("admin")]),
     ],
 )
@@ -162,7 +197,7 @@ def test_who_may_call(method, welcome, refused):
             allow(actor, {"user_id": ANN})
 
 
-@pytest.mark.parametrize("method", ["create_user", "get_user", "get_profile", "get_statistics"])
+@pytest.mark.parametrize("method", ["create_user", "get_user", "get_profile", "update_profile", "get_statistics"])
 def test_an_rpc_method_says_what_it_takes_and_gives(method):
     text = inspect.getdoc(getattr(UsersService, method))
     names = [name for name in inspect.signature(getattr(UsersService, method)).parameters if name != "self"]
@@ -173,7 +208,13 @@ def test_an_rpc_method_says_what_it_takes_and_gives(method):
 
 @pytest.mark.parametrize(
     "method, idempotent",
-    [("create_user", "request_key"), ("get_user", True), ("get_profile", True), ("get_statistics", True)],
+    [
+        ("create_user", "request_key"),
+        ("get_user", True),
+        ("get_profile", True),
+        ("update_profile", False),
+        ("get_statistics", True),
+    ],
 )
 def test_what_may_run_again_after_a_lost_answer(method, idempotent):
     assert entrypoint(method).idempotent == idempotent

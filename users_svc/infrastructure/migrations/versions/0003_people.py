@@ -53,8 +53,8 @@ def upgrade() -> None:
         sa.Column("findable_by_email", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("email_key", sa.Text),
         sa.Column("search_text", sa.Text, nullable=False, server_default=""),
-        sa.Column("search_name", sa.Text, nullable=False, server_default=""),
-        sa.Column("search_handle", sa.Text, nullable=False, server_default=""),
+        sa.Column("search_name", sa.Text(collation="C"), nullable=False, server_default=""),
+        sa.Column("search_handle", sa.Text(collation="C"), nullable=False, server_default=""),
         sa.Column("version", sa.Integer, nullable=False, server_default="1"),
     ):
         op.add_column("profiles", column)
@@ -72,22 +72,11 @@ def upgrade() -> None:
         ["search_text"],
         postgresql_using="gin",
         postgresql_ops={"search_text": "gin_trgm_ops"},
+        postgresql_with={"gin_pending_list_limit": 256},
         postgresql_where=listed,
     )
-    op.create_index(
-        "profiles_search_name_idx",
-        "profiles",
-        ["search_name"],
-        postgresql_ops={"search_name": "text_pattern_ops"},
-        postgresql_where=listed,
-    )
-    op.create_index(
-        "profiles_search_handle_idx",
-        "profiles",
-        ["search_handle"],
-        postgresql_ops={"search_handle": "text_pattern_ops"},
-        postgresql_where=listed,
-    )
+    for column in ("search_name", "search_handle"):
+        op.create_index(f"profiles_{column}_idx", "profiles", [column, "id"], postgresql_where=listed)
     op.create_index("profiles_email_key_idx", "profiles", ["email_key"], postgresql_where=sa.text("findable_by_email"))
     op.create_table(
         "retired_handles",
@@ -101,6 +90,7 @@ def upgrade() -> None:
         _id("user_id"),
         sa.Column("followers", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("following", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("sequence", sa.Integer, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("user_id", name="connection_counts_pkey"),
         sa.CheckConstraint("followers >= 0 AND following >= 0", name="connection_counts_positive"),
         *_of_profile("connection_counts", "user_id"),
@@ -150,12 +140,19 @@ def upgrade() -> None:
         *_of_profile("notifications", "user_id"),
     )
     op.create_index("notifications_actor_idx", "notifications", ["user_id", "actor_id"])
+    op.create_index(
+        "notifications_unread_idx", "notifications", ["user_id", "number"], postgresql_where=sa.text("read_at IS NULL")
+    )
     op.create_table(
         "pending_notification_mails",
         _id("notification_id"),
         _id("user_id"),
         sa.Column("type", sa.Text, nullable=False),
+        sa.Column("data", pg.JSONB, nullable=False),
+        sa.Column("actor_id", pg.UUID(as_uuid=True)),
+        _moment("created_at"),
         _moment("due_at"),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("notification_id", name="pending_notification_mails_pkey"),
         *_of_profile("pending_notification_mails", "user_id"),
     )

@@ -11,19 +11,19 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
 from ipaddress import ip_address
-from typing import Self
+from typing import Generic, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import idna
 
-from auth_svc.domain.mail import Mail, MailRefused, MailUnavailable
-from auth_svc.infrastructure.mail.rendering import MailRenderer
+from lib.errors import MailRefused, MailUnavailable
+from lib.mail.letters import Letter, Renderer
 
 #: seconds that the server may take for each single step
 TIMEOUT = 10.0
 #: mails that one process has on their way at a time. A mail keeps a worker for as long as the server takes, and workers
-#: are what sign-ins need, too: places must be far fewer than AUTH_MAX_WORKERS, so that a server that falls silent holds
-#: up mails alone. Eight are plenty for a server that answers: dozens of mails per second.
+#: are what calls need, too: places must be far fewer than a service has workers, so that a server that falls silent
+#: holds up mails alone. Eight are plenty for a server that answers: dozens of mails per second.
 PLACES = 8
 PORTS = {"smtp": 587, "smtps": 465}
 
@@ -77,7 +77,10 @@ class SmtpServer:
             return self.host == "localhost"
 
 
-class SmtpMailer:
+L = TypeVar("L", bound=Letter)
+
+
+class SmtpMailer(Generic[L]):
     """Hands mails to an SMTP server, each over a fresh connection.
 
     Mails are few, and a connection that is kept has to be watched: servers close idle ones after a minute or so.
@@ -94,7 +97,7 @@ class SmtpMailer:
     def __init__(
         self,
         server: SmtpServer,
-        renderer: MailRenderer,
+        renderer: Renderer[L],
         *,
         ca_file: str | None = None,
         timeout: float = TIMEOUT,
@@ -107,7 +110,7 @@ class SmtpMailer:
         # Made here and not at import: under Eventlet only what is made after patching belongs to greenlets.
         self._places = threading.BoundedSemaphore(places)
 
-    def send(self, mail: Mail) -> None:
+    def send(self, mail: L) -> None:
         with self._place():
             self._send(mail)
 
@@ -120,7 +123,7 @@ class SmtpMailer:
         finally:
             self._places.release()
 
-    def _send(self, mail: Mail) -> None:
+    def _send(self, mail: L) -> None:
         message = self._renderer.render(replace(mail, to=with_ascii_domain(mail.to)))
         to = message["To"].addresses[0].addr_spec
         domain = to.rpartition("@")[2]

@@ -1,23 +1,26 @@
 """Places around the sending of a mail at which a test may have the process killed (`lib.faultpoint`).
 
-- ``mail.before_send``: the token's hash is saved, nothing has left
+- ``mail.before_send``: what there is to prepare is saved, nothing has left
 - ``mail.after_send``: the mail is out, and that is not written down
 """
 
 from __future__ import annotations
 
-from auth_svc.application.ports import Mailer
-from auth_svc.domain.mail import Mail
+from typing import Generic, TypeVar
+
 from lib import faultpoint
+from lib.mail.letters import Letter, Mailer
+
+L = TypeVar("L", bound=Letter)
 
 
-class MailerWithFaultPoints:
+class MailerWithFaultPoints(Generic[L]):
     """Another mailer with the two places around it."""
 
-    def __init__(self, mailer: Mailer) -> None:
+    def __init__(self, mailer: Mailer[L]) -> None:
         self._mailer = mailer
 
-    def send(self, mail: Mail) -> None:
+    def send(self, mail: L) -> None:
         faultpoint.reach("mail.before_send")
         self._mailer.send(mail)
         faultpoint.reach("mail.after_send")

@@ -6,9 +6,9 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from auth_svc.infrastructure.mail.rendering import Sender
-from auth_svc.infrastructure.mail.smtp import SmtpServer
 from lib.config import ConfigError, Rule, optional, text, url
+from lib.mail.sender import Sender
+from lib.mail.smtp import SmtpServer
 
 
 def _read_by(read: Callable[[str], object]) -> Rule:

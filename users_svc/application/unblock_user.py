@@ -1,0 +1,15 @@
+"""Somebody takes a block back."""
+
+from __future__ import annotations
+
+from users_svc.application.change_connection import change_connection
+from users_svc.application.ports import Ports
+from users_svc.domain.connection import Connection
+
+
+def unblock_user(ports: Ports, *, user_id: str, target_id: str) -> None:
+    """Be there for the target again; what the block ended stays ended.
+
+    Raises `NotOneself`, `UserNotFound`.
+    """
+    change_connection(ports, user_id=user_id, other_id=target_id, act=Connection.unblock)

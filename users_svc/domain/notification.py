@@ -1,0 +1,109 @@
+"""What a person is told, in the order in which they are told it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+from lib.aggregate import Aggregate
+from lib.errors import NotFound
+
+
+class NotificationNotFound(NotFound):
+    """There is none with that id, or it is somebody else's: the two look the same."""
+
+    code = "notification_not_found"
+
+
+@dataclass(frozen=True)
+class NotificationCreated:
+    """There is something new in a person's inbox. What it is, its owner alone gets to read."""
+
+    type: ClassVar[str] = "notification.created"
+    schema_version: ClassVar[int] = 1
+    user_id: str
+    number: int
+    unread: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """Something that happened and that a person is to be told of.
+
+    :param user_id: whom to tell
+    :param event_id: of the event that says so; a person is told of it once
+    :param actor_id: who did it, where that is another person
+    :param data: JSON; nothing in it names a person
+    """
+
+    user_id: UUID
+    type: str
+    event_id: UUID
+    actor_id: UUID | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False, kw_only=True)
+class Notification:
+    """News in an inbox.
+
+    :param number: from 1 for each person, without gaps as they come; a deleted one leaves a gap
+    :param read_at: when its owner said that it is read
+    """
+
+    user_id: UUID
+    number: int
+    id: UUID
+    type: str
+    data: dict[str, Any]
+    actor_id: UUID | None
+    event_id: UUID
+    created_at: datetime
+    read_at: datetime | None = None
+
+    @classmethod
+    def of(cls, news: News, *, number: int, id: UUID, now: datetime) -> Self:
+        return cls(
+            user_id=news.user_id,
+            number=number,
+            id=id,
+            type=news.type,
+            data=news.data,
+            actor_id=news.actor_id,
+            event_id=news.event_id,
+            created_at=now,
+        )
+
+
+@dataclass(eq=False)
+class Inbox(Aggregate):
+    """How much there is in a person's inbox. Every new notification is an event of it, so they have one numbering.
+
+    Whoever changes notifications has locked their inbox, so numbers come in the order of commits, and `unread` is
+    exact.
+
+    :param sequence: the newest number
+    """
+
+    id: UUID
+    sequence: int = 0
+    unread: int = 0
+
+    def deliver(self, news: News, *, id: UUID, now: datetime) -> Notification:
+        """Return the news as the newest notification."""
+        self.unread += 1
+        self.record(NotificationCreated(user_id=str(self.id), number=self.sequence + 1, unread=self.unread))
+        return Notification.of(news, number=self.sequence, id=id, now=now)
+
+    def mark_read(self, notification: Notification, now: datetime) -> None:
+        """Note that the owner has read it; the first time counts."""
+        if notification.read_at is None:
+            notification.read_at = now
+            self.unread -= 1
+
+    def let_go(self, notification: Notification) -> None:
+        """Account for one that is deleted."""
+        if notification.read_at is None:
+            self.unread -= 1

@@ -1,0 +1,1 @@
+"""What users_svc's mails say (`texts`) and how they look (`rendering`); `lib.mail` sends them."""
