@@ -14,7 +14,7 @@ from lib.errors import NotFound
 from users_svc.domain.account_state import AccountState
 from users_svc.domain.handle import COOL_DOWN, Handle, HandleChangedRecently, HandleTaken
 from users_svc.domain.profile_edit import ProfileEdit
-from users_svc.domain.text import fitted_name, folded
+from users_svc.domain.text import MAX_NAME, address_key, fitted_name, folded
 from users_svc.domain.visibility import DEFAULT_AUDIENCES, may_see
 
 _EDITED = (*DEFAULT_AUDIENCES, "visibility", "discoverable", "private", "findable_by_email")
@@ -121,9 +121,10 @@ class Profile(Aggregate):
     def index(self) -> None:
         """Bring up to date what the profile is searched by; every change ends with it."""
         self.search_handle = folded(self._public("handle") or "")
-        self.search_name = folded(self._public("display_name") or "")
+        # Folding can make a text longer.
+        self.search_name = folded(self._public("display_name") or "")[:MAX_NAME]
         self.search_text = f"{self.search_handle} {self.search_name}".strip()
-        self.email_key = folded(self.email)
+        self.email_key = address_key(self.email)
 
     def _public(self, name: str) -> str | None:
         """Return a text if everybody may see it."""

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from lib.errors import Invalid
 from users_svc.domain.invisible import without_invisible
-from users_svc.domain.text import folded
+from users_svc.domain.text import address_key, folded
 
 Sort = Literal["relevance", "newest", "name"]
 
@@ -68,7 +68,7 @@ class SearchQuery:
         if len(text) > MAX_QUERY:
             raise _invalid_query(f"a query has at most {MAX_QUERY} characters when it is written out")
         if is_address(text):
-            return cls(text, email=text)
+            return cls(text, email=address_key(without_invisible(value).strip()))
         # A handle is often written with the sign in front of it.
         text = text.removeprefix("@").strip()
         if not has_trigram(text):

@@ -46,6 +46,11 @@ def fitted_name(value: str) -> str:
     return unicodedata.normalize("NFC", without_invisible(allowed)).strip()[:MAX_NAME].rstrip() or NAMELESS
 
 
+def address_key(text: str) -> str:
+    """Return what two spellings of one e-mail address have in common: the case only, an accent makes another one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
+
+
 def folded(text: str) -> str:
     """Return what two spellings of a text have in common for somebody who searches: no case, no diacritics, NFKC."""
     plain = "".join(each for each in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(each))

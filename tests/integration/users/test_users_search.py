@@ -152,6 +152,12 @@ def test_who_opts_out_is_gone_at_once_and_comes_back(ports, person, found):
         assert (ann in found()) is wanted
 
 
+def test_an_accent_makes_another_address(person, found):
+    jose = person(name="José", email="josé@example.com", findable_by_email=True)
+    assert found("jose@example.com") == []
+    assert found("JOSÉ@example.com") == [jose]
+
+
 def test_an_address_finds_only_who_allows_it_and_only_as_a_whole(person, found):
     open_one = person(name="Ann", email="Ann@Example.com", findable_by_email=True)
     person(name="Bob", email="bob@example.com")
