@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from nameko.exceptions import RpcTimeout, UnknownService
@@ -75,16 +75,21 @@ class Feed:
         self._reason = "client_gone"
         self._news: list[Mapping[str, Any]] = []
         self._take(news)
-        self._chunks = self._run()
+        self._chunks: Generator[bytes] | None = None
 
     def __iter__(self) -> Feed:
         return self
 
     def __next__(self) -> bytes:
+        if self._chunks is None:
+            self._chunks = self._run()
         return next(self._chunks)
 
     def close(self) -> None:
         """Give the place back; called by the server, whatever happened."""
+        if self._chunks is not None:
+            # It knows this object, and this object knows it: let go, or the garbage collector would have to find them.
+            self._chunks.close()
         if self._place.leave():
             ENDED.labels(self._reason).inc()
             context.enter(self._call)
@@ -93,10 +98,11 @@ class Feed:
             context.enter(None)
 
     def __del__(self) -> None:
-        # An answer that was thrown away before anybody sent it.
-        self._place.leave()
+        # An answer that was thrown away before anybody sent it. Not `leave`: the garbage collector comes at any moment,
+        # also to a thread that holds the lock.
+        self._place.abandon()
 
-    def _run(self) -> Iterator[bytes]:
+    def _run(self) -> Generator[bytes]:
         context.enter(self._call)
         yield opening(self._position)
         while (reason := self._over()) is None:

@@ -10,10 +10,12 @@ There are only so many places, in all and for one account, because each open str
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +54,8 @@ class Place:
     def __init__(self, streams: Streams, account: str) -> None:
         self._streams = streams
         self.account = account
+        #: whether it was given back
+        self.left = False
         self._bell = threading.Event()
 
     def ring(self) -> None:
@@ -69,6 +73,11 @@ class Place:
         """Give the place back; False if it was given back before."""
         return self._streams.remove(self)
 
+    def abandon(self) -> None:
+        """Have the place taken back soon. Takes no lock."""
+        if not self.left:
+            self._streams.abandoned.append(self)
+
 
 class Streams:
     """See the module's text. A `lib.link.Listener`: what is named ``link_…`` runs in the reader's thread.
@@ -83,6 +92,8 @@ class Streams:
         self._lock = threading.Lock()
         self._open: dict[str, set[Place]] = {}
         self._count = 0
+        #: whose streams were thrown away; a deque can be appended to without a lock
+        self.abandoned: deque[Place] = deque()
         self.asking = threading.BoundedSemaphore(ASKING)
         #: set for good when the process is about to end
         self.closing = False
@@ -94,10 +105,12 @@ class Streams:
     @property
     def count(self) -> int:
         """How many are open."""
+        self._take_back()
         return self._count
 
     def enter(self, account: str) -> Place:
         """Return a place for a stream of this account; its `leave` gives it back."""
+        self._take_back()
         place = Place(self, account)
         with self._lock:
             own = self._open.get(account, set())
@@ -118,11 +131,17 @@ class Streams:
             if place not in own:
                 return False
             own.remove(place)
+            place.left = True
             if not own:
                 del self._open[place.account]
             self._count -= 1
         OPEN.dec()
         return True
+
+    def _take_back(self) -> None:
+        with contextlib.suppress(IndexError):  # That was all.
+            while True:
+                self.remove(self.abandoned.popleft())
 
     def wake(self, account: str | None = None) -> None:
         """Have the account's streams look for something new; None: everybody's."""

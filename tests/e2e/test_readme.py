@@ -38,7 +38,7 @@ def test_the_first_tour_works_as_written(stack: Stack) -> None:
     # The rest is the mail.
     answers = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
     (registered, login, profile, public, payment, again, half, rest, refused, invited, *others) = answers
-    (verified, sessions, happened, refreshed) = others
+    (verified, sessions, happened, edited, found, inbox, refreshed) = others
     assert registered["token_type"] == "Bearer"
     assert profile["id"] == registered["user"]["id"] == login["user"]["id"] == public["id"]
     assert "email" not in public
@@ -51,4 +51,7 @@ def test_the_first_tour_works_as_written(stack: Stack) -> None:
     assert verified == {"status": "verified"}
     assert [each["current"] for each in sessions["data"]].count(True) == 1
     assert [each["kind"] for each in happened["data"]] == ["email.verified", "login.succeeded", "account.registered"]
+    assert (edited["handle"], edited["bio"]) == ("john_the_hare", "Faster than a tortoise.")
+    assert [each["id"] for each in found["data"]] == [edited["id"]]
+    assert "payment_succeeded" in [each["type"] for each in inbox["data"]]
     assert result.stdout.splitlines()[-1] == "204"

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.e2e.client import Client, unique_email
+from tests.e2e.mailbox import Mailbox
 from tests.support.smtp import SmtpServer
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
@@ -91,6 +92,15 @@ def test_a_process_killed_after_sending_a_mail_sends_the_same_one_again(stack: S
     """And the link in it ends such mails, without signing in."""
     email = unique_email()
     ann = Client(stack.url).register(email=email)
+    token = Mailbox(stack.mail).token(email, "verification")
+    assert ann.post("/auth/email/verify", {"token": token}).status_code == 200
+
+    def is_proved() -> bool:
+        with database("users") as connection:
+            asked = sa.text("select email_key from profiles where id = :id")
+            return connection.scalar(asked, {"id": ann.user_id}) is not None
+
+    eventually(is_proved)
 
     def make_due() -> bool:
         """Let the minute, or the lease of the process that died, be over."""

@@ -25,7 +25,8 @@ def follow_account(
     There may be no profile yet, as the events come in any order. What this one says is kept for it then, and an event
     that completes e-mail and name opens it.
     """
-    news = AccountNews(UUID(user_id), sequence, email=email, name=name, disabled=disabled)
+    # An address that comes after the first one was shown to be its owner's: verified, claimed, changed to or back to.
+    news = AccountNews(UUID(user_id), sequence, email=email, name=name, disabled=disabled, proved=email is not None)
     with ports.unit_of_work() as uow:
         if not uow.first_time("follow_account", event_id):
             return

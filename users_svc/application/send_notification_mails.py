@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 
-from lib.errors import MailRefused, MailUnavailable
+from lib.errors import DomainError, MailRefused, MailUnavailable
 from users_svc.application.ports import Ports
 from users_svc.domain.notification_mail import LEASE, NotificationLetter, NotificationMail
 from users_svc.domain.visibility import viewer_of, visible_fields
+
+log = logging.getLogger(__name__)
 
 RUN = timedelta(seconds=30)
 """One run of the job ends after so long, mails or no mails: a service that is to stop waits for it."""
@@ -28,9 +31,14 @@ def send_notification_mails(ports: Ports) -> int:
             return sent
         try:
             sent += _send(ports, mail, now)
-        except MailUnavailable:
-            _settle(ports, mail, mail.next_try(ports.now()))
+        except MailUnavailable as exc:
+            _put_off(ports, mail, exc)
             return sent
+        except DomainError:
+            raise
+        except Exception as exc:
+            # One that cannot be written must not keep the others back, nor come back for ever.
+            _put_off(ports, mail, exc)
     return sent
 
 
@@ -42,7 +50,9 @@ def _send(ports: Ports, mail: NotificationMail, now: datetime) -> bool:
         unwelcome = mail.actor_id is not None and uow.notifications.is_unwelcome(mail.user_id, mail.actor_id)
     actor = None if mail.actor_id is None else ports.people.view(mail.actor_id, mail.user_id)
     gone = mail.actor_id is not None and (actor is None or actor["disabled"])
-    if profile is None or profile["disabled"] or unwelcome or gone or not preferences.wants(mail.type, "email"):
+    # Whoever registered an address may not be its owner, and would write to them with a name of their choice.
+    nobodys = profile is None or profile["disabled"] or profile["email_key"] is None
+    if profile is None or nobodys or unwelcome or gone or not preferences.wants(mail.type, "email"):
         _settle(ports, mail, None)
         return False
     due_at = preferences.mail_due(now, profile["time_zone"])
@@ -66,12 +76,22 @@ def _send(ports: Ports, mail: NotificationMail, now: datetime) -> bool:
     )
     try:
         ports.mailer.send(letter)
-    except MailRefused:
+    except MailRefused as exc:
         # It never will be taken. The notification is in the inbox all the same.
+        log.warning("a mail about a notification was refused: %s (%s)", mail.id, exc)
         _settle(ports, mail, None)
         return False
     _settle(ports, mail, None)
     return True
+
+
+def _put_off(ports: Ports, mail: NotificationMail, error: Exception) -> None:
+    due_at = mail.next_try(ports.now())
+    what = "given up" if due_at is None else f"put off until {due_at:%H:%M:%S}"
+    # Only our own words: others may hold what somebody wrote.
+    why = str(error) if isinstance(error, MailUnavailable) else type(error).__name__
+    log.warning("a mail about a notification cannot be sent: %s, %s (%s)", mail.id, what, why)
+    _settle(ports, mail, due_at)
 
 
 def _settle(ports: Ports, mail: NotificationMail, due_at: datetime | None) -> None:

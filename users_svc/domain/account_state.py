@@ -13,6 +13,7 @@ class AccountNews:
     """What one message says about an account; None for what it does not speak of.
 
     :param sequence: counts the events of one account from 1; 0 for an answer to a question, as it carries no number
+    :param proved: its owner was seen to read the mail to `email`
     :param disabled: whether the account may not be used
     """
 
@@ -21,6 +22,7 @@ class AccountNews:
     email: str | None = field(default=None, repr=False)
     name: str | None = field(default=None, repr=False)
     disabled: bool | None = None
+    proved: bool = False
 
     def __post_init__(self) -> None:
         if self.email is None and self.name is None and self.disabled is None:
@@ -44,6 +46,7 @@ class AccountState:
     email_sequence: int = 0
     name_sequence: int = 0
     status_sequence: int = 0
+    email_verified: bool = False
 
     def __repr__(self) -> str:
         # These end up in tracebacks and logs; the rest of their fields is personal.
@@ -52,7 +55,7 @@ class AccountState:
     def hear(self, news: AccountNews) -> None:
         """Take over what is newer than what is known. The same news again changes nothing."""
         if news.email is not None and _is_newer(news.sequence, self.email_sequence):
-            self.email, self.email_sequence = news.email, news.sequence
+            self.email, self.email_sequence, self.email_verified = news.email, news.sequence, news.proved
         if news.name is not None and _is_newer(news.sequence, self.name_sequence):
             self.name, self.name_sequence = fitted_name(news.name), news.sequence
         if news.disabled is not None and _is_newer(news.sequence, self.status_sequence):

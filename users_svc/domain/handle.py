@@ -77,7 +77,8 @@ def _normal(value: object) -> str | None:
 
 
 def _key(text: str) -> str:
-    key = text.casefold().replace("_", "").replace("1", "l").replace("0", "o")
+    # A capital I is an l, and a small one is the same handle as a capital one.
+    key = text.casefold().replace("_", "").replace("1", "l").replace("i", "l").replace("0", "o")
     # The wide ones become the narrow ones and not the other way: of "vvv" there are two readings with a w.
     return key.replace("m", "rn").replace("w", "vv")
 

@@ -66,7 +66,7 @@ class Profile(Aggregate):
     :param visibility: who may see a field, where its owner has chosen that
     :param private: followers have to be accepted
     :param findable_by_email: who knows the address may find the profile by it
-    :param email_key: the address as it is compared
+    :param email_key: the address as it is compared; None as long as nobody has shown to read its mail
     :param search_text: what a search looks through: only what everybody may see
     :param search_name: the name alone, as it is compared
     :param search_handle: the handle alone
@@ -124,7 +124,6 @@ class Profile(Aggregate):
         # Folding can make a text longer.
         self.search_name = folded(self._public("display_name") or "")[:MAX_NAME]
         self.search_text = f"{self.search_handle} {self.search_name}".strip()
-        self.email_key = address_key(self.email)
 
     def _public(self, name: str) -> str | None:
         """Return a text if everybody may see it."""
@@ -179,6 +178,7 @@ class Profile(Aggregate):
             self.email, self.display_name, self.updated_at = email, name, now
             self.index()
         self.disabled = account.disabled
+        self.email_key = address_key(email) if account.email_verified else None
 
     def fields(self) -> dict[str, Any]:
         """Return everything that is known, by name."""

@@ -215,6 +215,8 @@ class SqlConnections:
         session.execute(_HOLD_ALONE, {"user_id": user_id})
         requester_ids = list(session.execute(_PENDING, {"user_id": user_id}).scalars())
         self._hold([user_id, *requester_ids])
+        # Again: somebody may have been deleted while their profile was waited for. No new ones can have come.
+        requester_ids = list(session.execute(_PENDING, {"user_id": user_id}).scalars())
         sequence = session.execute(_SEQUENCE, {"user_id": user_id}).scalar_one_or_none()
         return PendingRequests(user_id, requester_ids, sequence or 0)
 

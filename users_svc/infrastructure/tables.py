@@ -117,6 +117,7 @@ account_states = sa.Table(
     sa.Column("email_sequence", sa.Integer, nullable=False, server_default="0"),
     sa.Column("name_sequence", sa.Integer, nullable=False, server_default="0"),
     sa.Column("status_sequence", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("email_verified", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.PrimaryKeyConstraint("id", name="account_states_pkey"),
     sa.CheckConstraint("char_length(email) BETWEEN 1 AND 320", name="account_states_email_length"),
     sa.CheckConstraint("char_length(name) BETWEEN 1 AND 100", name="account_states_name_length"),

@@ -255,7 +255,7 @@ def test_a_handle_that_was_given_up_is_kept_from_others_for_90_days_and_not_from
     with pytest.raises(HandleChangedRecently):
         edit(later(month, days=29), ann, {"handle": "leveret5"})
     assert edit(later(month, days=1), ann, {"handle": "Hare"})["handle"] == "Hare"
-    assert [each["handle_key"] for each in rows(users_sessions, retired_handles)] == ["rabbit"]
+    assert [each["handle_key"] for each in rows(users_sessions, retired_handles)] == ["rabblt"]
 
 
 def test_the_handle_of_a_deleted_person_is_kept_from_others_for_90_days(users_sessions, ports, person):

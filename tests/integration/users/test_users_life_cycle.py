@@ -90,6 +90,7 @@ def test_every_order_ends_in_the_same_state(users_sessions, ports):
         "email": "ann@example.org",
         "name": "A.",
         "disabled": True,
+        "email_verified": True,
         "email_sequence": 3,
         "name_sequence": 1,
         "status_sequence": 6,

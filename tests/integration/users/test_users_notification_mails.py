@@ -341,3 +341,33 @@ def test_mails_are_sent_outside_of_transactions(post, clock, ann, tell, users_se
 
     send_notification_mails(replace(post, mailer=Looks()))
     assert open_transactions == [0]
+
+
+def test_an_address_that_nobody_has_proved_gets_no_mail(post, server, clock, person, tell, pending):
+    """Whoever typed it may have chosen name and words to be mailed to somebody else."""
+    mallory = person("Your account is locked", email="victim@example.com", email_verified=False)
+    tell(mallory)
+    clock.now = DUE
+    assert send_notification_mails(post) == 0
+    assert (server.received, pending()) == ([], [])
+    assert list_notifications(post, user_id=str(mallory)).unread == 1
+
+
+def test_a_mail_that_cannot_be_written_keeps_no_other_one_back(post, server, clock, person, ann, tell, pending, caplog):
+    class Clumsy:
+        def send(self, letter):
+            if letter.to == "bob@example.com":
+                raise ValueError("bob@example.com cannot be written")
+            post.mailer.send(letter)
+
+    bob = person("Bob", email="bob@example.com")
+    tell(bob)
+    tell(ann)
+    clock.now = DUE
+    assert send_notification_mails(replace(post, mailer=Clumsy())) == 1
+    assert [each.recipients for each in server.received] == [["ann@example.com"]]
+    (left,) = pending()
+    assert left["user_id"] == bob
+    assert left["due_at"] > clock.now
+    assert "cannot be sent" in caplog.text
+    assert "bob@" not in caplog.text

@@ -152,6 +152,11 @@ def test_who_opts_out_is_gone_at_once_and_comes_back(ports, person, found):
         assert (ann in found()) is wanted
 
 
+def test_an_address_that_nobody_has_proved_leads_to_nobody(ports, person, found):
+    person(name="Mallory", email="victim@example.com", findable_by_email=True, email_verified=False)
+    assert found("victim@example.com") == []
+
+
 def test_an_accent_makes_another_address(person, found):
     jose = person(name="José", email="josé@example.com", findable_by_email=True)
     assert found("jose@example.com") == []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
+import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
@@ -18,7 +21,7 @@ from gateway.feed import ASK_EVERY, HEARTBEAT_EVERY, LONGEST, PAGE, RETRY_EVERY,
 from gateway.notification_messages import HEARTBEAT
 from gateway.revocations import Revocations
 from gateway.state import EXTENSION, Gateway
-from gateway.streams import ASKING
+from gateway.streams import ASKING, TooManyStreams
 from lib import context
 from lib.context import Actor, CallContext
 from lib.errors import Unavailable
@@ -317,5 +320,47 @@ def test_its_place_is_free_if_nobody_ever_sends_it(own: Gateway, cluster: FakeCl
     feed = Feed(own, own.streams.enter(USER_ID), call, position=0, news=news(), clock=clock.monotonic)
     assert own.streams.count == 1
     del feed
+    gc.collect()
+    assert own.streams.count == 0
+
+
+def test_a_feed_that_was_closed_is_gone_without_the_garbage_collector(
+    own: Gateway, cluster: FakeCluster, clock: Clock
+) -> None:
+    call = CallContext("request-1", actor=Actor("account", USER_ID, session_id=SESSION_ID, claims={"exp": 0}))
+    gc.collect()
+    gc.disable()
+    try:
+        feed = Feed(own, own.streams.enter(USER_ID), call, position=0, news=news(), clock=clock.monotonic)
+        next(feed)
+        feed.close()
+        gone = weakref.ref(feed)
+        del feed
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_the_garbage_collector_may_come_at_any_moment(own: Gateway, cluster: FakeCluster, clock: Clock) -> None:
+    """Also to a thread that holds the lock of the places."""
+
+    def circles() -> None:
+        for _ in range(300):
+            with contextlib.suppress(TooManyStreams):  # Until the collector has found the others.
+                feed = Feed(own, own.streams.enter(USER_ID), call, position=0, news=news(), clock=clock.monotonic)
+                next(feed)
+                del feed
+            own.streams.wake()
+
+    call = CallContext("request-1", actor=Actor("account", USER_ID, session_id=SESSION_ID, claims={"exp": 0}))
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        thread = threading.Thread(target=circles, daemon=True)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+    finally:
+        gc.set_threshold(*before)
     gc.collect()
     assert own.streams.count == 0

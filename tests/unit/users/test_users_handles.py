@@ -59,14 +59,15 @@ def test_what_is_no_handle_is_refused(value):
         ("ann", "ANN"),
         ("ann", "a_n_n_"),
         ("bill", "bi11"),
-        ("bill", "b1LL".replace("1", "i")),
+        ("bill", "b1LL"),
+        ("paypal", "paypaI"),
+        ("Iisa", "lisa"),
         ("bob", "b0b"),
         ("mike", "rnike"),
         ("mike", "r_nike"),
         ("walter", "vvalter"),
         ("vvvest", "wvest"),
         ("wvest", "vwest"),
-        ("sparrow", "5parrow".replace("5", "s")),
     ],
 )
 def test_handles_that_look_alike_are_one(one, other):
@@ -78,7 +79,9 @@ def test_handles_that_do_not_look_alike_are_two(one, other):
     assert Handle.parse(one).key != Handle.parse(other).key
 
 
-@pytest.mark.parametrize("text", ["admin", "ADMIN", "Adm_in", "adrnin", "r00t", "supp0rt", "www", "vvvvvv", "he1p"])
+@pytest.mark.parametrize(
+    "text", ["admin", "ADMIN", "Adm_in", "adrnin", "r00t", "supp0rt", "adm1n", "admln", "www", "vvvvvv", "he1p"]
+)
 def test_a_reserved_handle_is_nobodys_in_any_spelling(text):
     with pytest.raises(Unacceptable) as refused:
         Handle.parse(text)

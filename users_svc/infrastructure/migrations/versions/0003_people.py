@@ -61,7 +61,8 @@ def upgrade() -> None:
     op.create_unique_constraint("profiles_handle_key_key", "profiles", ["handle_key"])
     # Rough, until the profile is written next: only the domain knows how names are folded.
     op.execute("UPDATE profiles SET search_text = lower(display_name), search_name = lower(display_name)")
-    op.execute("UPDATE profiles SET email_key = lower(email)")
+    # Whose address was shown to be theirs is not known here before the account's next news.
+    op.add_column("account_states", sa.Column("email_verified", sa.Boolean, nullable=False, server_default=sa.false()))
     listed = sa.text("discoverable AND NOT private AND NOT disabled")
     op.create_index(
         "profiles_newest_idx", "profiles", [sa.text("created_at DESC"), sa.text("id DESC")], postgresql_where=listed
@@ -175,6 +176,7 @@ def downgrade() -> None:
         op.drop_table(table)
     for index in ("profiles_email_key_idx", "profiles_search_handle_idx", "profiles_search_name_idx"):
         op.drop_index(index, "profiles")
+    op.drop_column("account_states", "email_verified")
     op.drop_index("profiles_search_text_idx", "profiles")
     op.drop_index("profiles_newest_idx", "profiles")
     op.drop_constraint("profiles_handle_key_key", "profiles")
