@@ -9,6 +9,7 @@ from typing import Any
 import requests
 
 from tests.e2e.client import Client
+from tests.e2e.mailbox import Mailbox
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 
@@ -69,6 +70,11 @@ def test_an_address_finds_only_who_allows_it(stack: Stack) -> None:
     eventually(lambda: requests.get(f"{stack.url}/users/{ann.user_id}", timeout=5).status_code == 200 or None)
     assert _ids(stranger, query=email) == []
     assert ann.request("PATCH", "/users/profile", json={"findable_by_email": True}).status_code == 200
+    # Nobody has shown yet that it is hers.
+    assert _ids(stranger, query=email) == []
+    token = Mailbox(stack.mail).token(email, "verification")
+    assert ann.post("/auth/email/verify", {"token": token}).status_code == 200
+    eventually(lambda: _ids(stranger, query=email) == [ann.user_id])
     assert _ids(stranger, query=email.upper()) == [ann.user_id]
     assert _ids(stranger, query=email[:-1]) == []
     assert "email" not in stranger.get("/users", params={"query": email}).json()["data"][0]
