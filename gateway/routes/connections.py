@@ -18,6 +18,8 @@ blueprint = Routes("connections", __name__, url_prefix="/api/v1/users", descript
 
 #: of all that changes connections, together: who follows and unfollows without end sends notifications without end
 CHURN = "60/minute"
+#: of looks at people one by one or in lists, together with those at profiles: nobody copies all of them
+LOOKS = "300/minute"
 MOST_IDS, LONGEST_ID = 100, 64
 
 OF_OTHERS = {404: ("user_not_found",), 422: ("not_oneself",)}
@@ -139,6 +141,7 @@ def reject_follow_request(user_id: str) -> Response:
 @blueprint.get("/<id:user_id>/followers")
 @operation(gives=(200, "PersonPage"), query=PAGE_QUERY, token=None, errors=OF_LISTS)
 @maybe_signed_in
+@limited_per_account(LOOKS, shared="people")
 @query(PAGE_QUERY)
 def list_followers(data: dict[str, Any], user_id: str) -> Response:
     """List who follows a user, newest first
@@ -153,6 +156,7 @@ def list_followers(data: dict[str, Any], user_id: str) -> Response:
 @blueprint.get("/<id:user_id>/following")
 @operation(gives=(200, "PersonPage"), query=PAGE_QUERY, token=None, errors=OF_LISTS)
 @maybe_signed_in
+@limited_per_account(LOOKS, shared="people")
 @query(PAGE_QUERY)
 def list_following(data: dict[str, Any], user_id: str) -> Response:
     """List whom a user follows, newest first
@@ -185,6 +189,7 @@ def list_follow_requests(data: dict[str, Any]) -> Response:
 @blueprint.get("/<id:user_id>/relationship")
 @operation(gives=(200, "Relationship"), token=True, errors=OF_OTHERS)
 @signed_in
+@limited_per_account(LOOKS, shared="people")
 def get_relationship(user_id: str) -> Response:
     """Show what a user and the account are to each other"""
     return read(services().users_svc.get_relationship(user_id=g.call.actor.id, other_id=user_id))
@@ -193,6 +198,7 @@ def get_relationship(user_id: str) -> Response:
 @blueprint.get("/relationships")
 @operation(gives=(200, "Relationships"), query=IDS, token=True)
 @signed_in
+@limited_per_account(LOOKS, shared="people")
 def get_relationships() -> Response:
     """Show what many users and the account are to each other
 

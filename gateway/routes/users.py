@@ -13,8 +13,9 @@ from gateway.answers import NO_STORE, answer, created, read
 from gateway.bearer import maybe_signed_in, signed_in
 from gateway.fields import MAX_NAME, Choice, Flag, Part, Shape, Text, email_field
 from gateway.inputs import body, idempotency_key
-from gateway.limits import limited
+from gateway.limits import limited, limited_per_account
 from gateway.openapi import Routes, operation
+from gateway.routes.connections import LOOKS
 from gateway.rpc import services
 from gateway.shapes.users import AUDIENCES, VISIBLE
 from gateway.versions import merge_patch, patched, read_version
@@ -146,6 +147,7 @@ def update_profile(changes: dict[str, Any], expected_version: int | None) -> Res
 @blueprint.get("/<id:user_id>")
 @operation(gives=(200, "PublicProfile"), token=None, errors={404: USER_NOT_FOUND})
 @maybe_signed_in
+@limited_per_account(LOOKS, shared="people")
 def get_user(user_id: str) -> Response:
     """Show a user
 

@@ -213,9 +213,16 @@ def test_an_account_changes_its_connections_sixty_times_a_minute_from_wherever(
     assert limited.put(url("/{id}/follow"), headers=other).status_code == 204
 
 
-def test_reading_is_not_counted_as_changing(limited: FlaskClient, cluster: FakeCluster, bearer: dict[str, str]) -> None:
+def test_who_looks_at_everybody_one_by_one_is_stopped_and_may_still_change(
+    limited: FlaskClient, cluster: FakeCluster, bearer: dict[str, str]
+) -> None:
     cluster.answers["users_svc.get_relationship"] = EXAMPLES["Relationship"]
-    for _ in range(61):
-        response = limited.get(url("/{id}/relationship"), headers=bearer)
+    cluster.answers["users_svc.get_user"] = EXAMPLES["PublicProfile"]
+    looks = [url("/{id}/relationship"), url("/{id}")]
+    for number in range(300):
+        response = limited.get(looks[number % 2], headers=bearer)
         assert response.status_code == 200
-    assert "RateLimit" not in response.headers
+    assert response.headers["RateLimit-Policy"] == '"people-minute";q=300;w=60'
+    for path in (*looks, url("/{id}/followers"), url("/{id}/following")):
+        assert limited.get(path, headers=bearer).status_code == 429
+    assert limited.put(url("/{id}/follow"), headers=bearer).status_code == 204

@@ -51,6 +51,9 @@ PER_ACCOUNT = {
     ),
     *(f"post /api/v1/users/follow-requests/{{user_id}}/{act}" for act in ("accept", "reject")),
     "get /api/v1/users",
+    "get /api/v1/users/{user_id}",
+    *(f"get /api/v1/users/{{user_id}}/{part}" for part in ("followers", "following", "relationship")),
+    "get /api/v1/users/relationships",
     "post /api/v1/users/lookup",
 }
 
