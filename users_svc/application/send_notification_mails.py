@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
-from lib.errors import DomainError, MailRefused, MailUnavailable
+from lib.errors import MailRefused, MailUnavailable
 from users_svc.application.ports import Ports
 from users_svc.domain.notification_mail import LEASE, NotificationLetter, NotificationMail
 from users_svc.domain.visibility import viewer_of, visible_fields
@@ -34,8 +34,6 @@ def send_notification_mails(ports: Ports) -> int:
         except MailUnavailable as exc:
             _put_off(ports, mail, exc)
             return sent
-        except DomainError:
-            raise
         except Exception as exc:
             # One that cannot be written must not keep the others back, nor come back for ever.
             _put_off(ports, mail, exc)

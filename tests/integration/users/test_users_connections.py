@@ -1,11 +1,14 @@
 """Each act between two people, on PostgreSQL: edges, counts and events."""
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 
 from lib.ids import new_id
 from tests.integration.users.connecting import ACTS, counted, counts, do, edges, events
 from users_svc.application.close_profile import close_profile
+from users_svc.application.follow_user import follow_user
 from users_svc.application.settle_requests import settle_requests
 from users_svc.domain.connection import Blocking, FollowRequestNotFound, NotOneself
 from users_svc.domain.identity import Identity
@@ -314,3 +317,22 @@ def test_with_a_deleted_account_all_its_edges_go_and_the_others_counts_follow(us
     close_profile(ports, event_id=str(new_id()), user_id=str(ann))
     assert edges(users_sessions) == {("request", bob, shy), ("follow", shy, bob)}
     assert counts(users_sessions) == {bob: (1, 0), shy: (0, 1)}
+
+
+def test_who_is_deleted_at_the_same_moment_does_nothing(ports, person, users_sessions):
+    """Their profile was just opened, as no news of them had come yet; now it is gone again."""
+    bob, ann = person("Bob"), new_id()
+    ports.identities.add(Identity(ann, "ann@example.com", "Ann"))
+    units = []
+
+    def unit_of_work():
+        units.append(True)
+        # The first look, the opening, the second look.
+        if len(units) == 3:
+            close_profile(ports, event_id=str(new_id()), user_id=str(ann))
+        return ports.unit_of_work()
+
+    with pytest.raises(UserNotFound):
+        follow_user(replace(ports, unit_of_work=unit_of_work), user_id=str(ann), target_id=str(bob))
+    assert len(units) == 3
+    assert edges(users_sessions) == set()

@@ -29,6 +29,9 @@ def test_the_kinds_are_these_and_no_others():
         for name, each in vars(errors).items()
         if isinstance(each, type) and issubclass(each, DomainError) and each is not DomainError
     }
+    # Of mails, for use cases; no caller gets to see them.
+    of_mails = {name: found.pop(name) for name in ("MailUnavailable", "MailRefused")}
+    assert of_mails == {"MailUnavailable": "unavailable", "MailRefused": "internal"}
     assert found == KINDS
 
 
