@@ -101,7 +101,7 @@ NAUGHTY: dict[str, str] = {
     "data URL": "data:text/html,<script>alert(1)</script>",
     "XML entity": '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>',
     "format": "%s%s%n%x {0} {} {self.__class__} ${jndi:ldap://x} #{7*7} {{7*7}}",
-    "shell": "$(touch /tmp/x) `id` | cat; rm -rf /",
+    "shell": "$(touch harm) `id` | cat; rm -rf /",
     "path": "../../../../etc/passwd",
     "Windows path": "C:\\con\\nul",
     "header": "a\r\nSet-Cookie: a=b",
