@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from benchmarks import contenders, load, search, token_check
+from benchmarks import charges, contenders, history, ledger, load, search, token_check
 from benchmarks.rounds import run
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
@@ -23,6 +23,9 @@ def main() -> int:
     print(run(contenders.everybody, peers=True, rounds=ROUNDS, seconds=SECONDS))
     print(f"\n{token_check.measure()}")
     print(f"\n{search.measure()}")
+    print(f"\n{history.measure()}")
+    print(f"\n{charges.measure(ROUNDS, SECONDS)}")
+    print(f"\n{ledger.measure(ROUNDS, SECONDS)}")
     return 0
 
 

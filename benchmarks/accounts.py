@@ -22,7 +22,7 @@ def contenders(servers: Servers) -> dict[str, list[Contender]]:
     """Return who takes part, by discipline; the first one of each is what the others are compared with."""
     url = f"{servers.stack.url}/api/v1"
     programs = servers.programs(gateway="gateway", service="users_svc", auth_svc="auth_svc")
-    people = _people(url, load.CONNECTIONS * 4)
+    people = register(url, load.CONNECTIONS * 4)
     logins = [
         json.dumps({"email": each["user"]["email"], "password": PASSWORD, "device_token": each["device_token"]})
         for each in people
@@ -31,7 +31,7 @@ def contenders(servers: Servers) -> dict[str, list[Contender]]:
 
     def refresh(seconds: float) -> load.Figures:
         # New ones each time: what a run has left of its tokens has been used.
-        tokens = [each["refresh_token"] for each in _people(url, load.CONNECTIONS * 2)]
+        tokens = [each["refresh_token"] for each in register(url, load.CONNECTIONS * 2)]
         return load.wrk(f"{url}/auth/refresh", seconds, script=scripts.REFRESH, lines=tokens)
 
     return {
@@ -60,15 +60,15 @@ def contenders(servers: Servers) -> dict[str, list[Contender]]:
     }
 
 
-def _people(url: str, number: int) -> Sequence[Any]:
+def register(url: str, number: int) -> Sequence[Any]:
     """Register so many people, and return the answers."""
     tag = f"{time.time_ns():x}"
 
-    def register(index: int) -> Any:
+    def one(index: int) -> Any:
         body = {"email": f"{tag}-{index}@example.com", "password": PASSWORD, "name": "Load"}
         answer = requests.post(f"{url}/auth/register", json=body, timeout=30)
         answer.raise_for_status()
         return answer.json()
 
     with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(register, range(number)))
+        return list(pool.map(one, range(number)))

@@ -27,14 +27,20 @@ def missing() -> str | None:
 
 
 def wrk(
-    url: str, seconds: float, *, token: str | None = None, script: str | None = None, lines: Sequence[str] = ()
+    url: str,
+    seconds: float,
+    *,
+    token: str | None = None,
+    script: str | None = None,
+    lines: Sequence[str] = (),
+    connections: int = CONNECTIONS,
 ) -> Figures:
     """Ask for a URL; raises if anything but success came back.
 
     :param script: of `benchmarks.scripts`, to send a new body with each request
     :param lines: what the script reads from its file
     """
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--timeout", "10s", "--latency"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "10s", "--latency"]
     command += ["-H", f"Authorization: Bearer {token}"] if token else []
     with tempfile.TemporaryDirectory(prefix="wrk-") as folder:
         if script is not None:

@@ -45,7 +45,9 @@ def cpu(results: Results) -> str:
     }
     found = {title for each in medians.values() for title in each}
     titles = [
-        title for title in ("client", "gateway", "service", "auth_svc", "RabbitMQ", "PostgreSQL") if title in found
+        title
+        for title in ("client", "gateway", "service", "auth_svc", "users_svc", "RabbitMQ", "PostgreSQL")
+        if title in found
     ]
     return _table(
         ["CPU ms per request", "contender", *titles, "sum"],

@@ -16,6 +16,8 @@ from gateway.counters import REDIS_OPTIONS, Counters
 from gateway.revocations import SPARE, Revocations
 from gateway.routes import (
     admin,
+    admin_ledger,
+    admin_payments,
     auth,
     connections,
     documents,
@@ -25,14 +27,17 @@ from gateway.routes import (
     oauth,
     pages,
     passwords,
+    payment_methods,
     payments,
     preferences,
     search,
     security_events,
     sessions,
     stream,
+    transactions,
     unsubscribe,
     users,
+    webhooks,
 )
 from gateway.settings import Settings
 from gateway.streams import Streams
@@ -91,7 +96,8 @@ def create_app(
     app.register_blueprint(unsubscribe.pages)
     accounts = (auth, sessions, email, passwords, security_events, oauth, admin)
     people = (search, preferences, unsubscribe, notifications, stream, connections, users)
-    for area in (*accounts, *people, payments):
+    money = (payments, payment_methods, transactions, webhooks, admin_payments, admin_ledger)
+    for area in (*accounts, *people, *money):
         api.register_blueprint(area.blueprint)
     finishers = [limits.install(app, counting), headers.cross_origin(settings)]
     lifecycle.install(app, [each for each in finishers if each is not None], access_log or AccessLog())

@@ -19,6 +19,7 @@ from marshmallow import EXCLUDE
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from gateway import errors
+from gateway.card_numbers import refuse_in_pairs
 from gateway.fields import MAX_MEMBERS, Shape, Text
 from gateway.inputs import ValidationFailed, load, read_body
 from lib.errors import DomainError, Malformed, Unauthenticated
@@ -92,6 +93,7 @@ def _form() -> dict[str, str]:
         )
     except ValueError as exc:
         raise InvalidRequest("the body is not a form") from exc
+    refuse_in_pairs(pairs)
     form = dict(pairs)
     if len(form) != len(pairs):
         raise InvalidRequest("a parameter stands twice in the form")

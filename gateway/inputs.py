@@ -13,6 +13,7 @@ from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from gateway import strict_json
+from gateway.card_numbers import escaped
 from gateway.fields import MAX_MEMBERS
 from gateway.state import gateway
 from lib.errors import Invalid, Malformed
@@ -72,7 +73,7 @@ def query(schema: Schema) -> Callable[[View], View]:
             values = request.args
             for name in values:
                 if len(values.getlist(name)) > 1:
-                    pointer = f"/{_escaped(name)}"
+                    pointer = f"/{escaped(name)}"
                     raise _failed([{"pointer": pointer, "code": "repeated", "detail": "this may stand once"}])
             return view(load(schema, values.to_dict()), *args, **kwargs)
 
@@ -152,16 +153,11 @@ def _errors(messages: Any, pointer: str) -> Iterator[dict[str, str]]:
     """Flatten marshmallow's messages into ``{"pointer", "code", "detail"}``."""
     if isinstance(messages, Mapping):
         for name, nested in messages.items():
-            yield from _errors(nested, pointer if name == "_schema" else f"{pointer}/{_escaped(str(name))}")
+            yield from _errors(nested, pointer if name == "_schema" else f"{pointer}/{escaped(str(name))}")
         return
     for message in messages:
         code, _, detail = message.partition(": ")
         yield {"pointer": pointer, "code": code, "detail": detail}
-
-
-def _escaped(name: str) -> str:
-    """Return a member's name as part of a JSON pointer (RFC 6901), cut if somebody plays with it."""
-    return name[:100].replace("~", "~0").replace("/", "~1")
 
 
 def idempotency_key(*, required: bool = True) -> str | None:

@@ -10,11 +10,12 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from gateway import metrics
+from gateway import card_numbers, metrics
 from gateway.access_log import AccessLog
 from gateway.addresses import client_address
 from gateway.state import gateway
 from lib import context
+from lib.card_numbers import holds_card_number
 from lib.context import ANONYMOUS, CallContext, new_correlation_id
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -63,7 +64,7 @@ def _begin() -> None:
     address = client_address(request.environ, gateway().settings.trusted_proxies)
     agent = header("HTTP_USER_AGENT")
     g.call = CallContext(
-        correlation_id=given if given and _REQUEST_ID.fullmatch(given) else new_correlation_id(),
+        correlation_id=given if given and _is_request_id(given) else new_correlation_id(),
         actor=ANONYMOUS,
         traceparent=continued(traceparent) if traceparent else None,
         locale=first_language(language) if language else None,
@@ -73,6 +74,13 @@ def _begin() -> None:
     context.enter(g.call)
     if request.environ["PATH_INFO"] not in QUIET:
         gateway().admission.enter()
+    if request.environ.get("QUERY_STRING"):
+        card_numbers.refuse_in_query()
+
+
+def _is_request_id(text: str) -> bool:
+    # It will stand in every log line, where no card number may be.
+    return _REQUEST_ID.fullmatch(text) is not None and not holds_card_number(text)
 
 
 def continued(traceparent: str) -> str | None:

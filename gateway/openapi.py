@@ -26,7 +26,7 @@ EVENT_STREAM = "text/event-stream"
 ALWAYS = (500, 503, 504)
 _OF_BODIES = ("malformed_json", "incomplete_body")
 _OF_TOKENS = ("unauthenticated", "invalid_token")
-_OF_SHAPES = ("validation_failed", "unusable_json")
+_OF_SHAPES = ("validation_failed", "unusable_json", "card_number_refused")
 _OF_CHECKS = ("keys_unavailable", "revocations_unavailable")
 
 #: the errors that many routes have alike, by the name of their component
@@ -84,6 +84,7 @@ def operation(
     form: bool = False,
     merge: bool = False,
     events: bool = False,
+    files: tuple[str, ...] = (),
     body_required: bool = True,
     query: Schema | None = None,
     token: bool | None = False,
@@ -99,6 +100,7 @@ def operation(
     :param form: the body is a form of RFC 6749, with the client's credentials
     :param merge: the body is a merge patch (`gateway.versions`): JSON by either name, with If-Match, and an ETag comes
     :param events: the good answer is a stream of server-sent events, which Last-Event-ID resumes
+    :param files: media types of the good answer, if it is no JSON
     :param token: whether an access token is needed; None: it may be there
     :param key: whether an Idempotency-Key is needed; False: it may be there; None: there is none
     :param one: whether one resource is read, with an ETag; None: if it has neither body nor query
@@ -131,7 +133,7 @@ def operation(
             codes.add(412, "stale")
             parameters.append(IF_MATCH)
         if query is not None:
-            codes.add(422, "validation_failed")
+            codes.add(422, "validation_failed", "card_number_refused")
             parameters.append({"in": "query", "schema": query})
             if "cursor" in query.fields:
                 codes.add(400, "invalid_cursor")
@@ -145,7 +147,8 @@ def operation(
         limited = is_limited(view)
         if limited:
             codes.add(429)
-        readable = one if one is not None else status == 200 and takes is None and query is None and not events
+        plain = status == 200 and takes is None and query is None and not events and not files
+        readable = one if one is not None else plain
         if readable:
             parameters.append(IF_NONE_MATCH)
         elif status != 200 or takes is not None:
@@ -153,7 +156,7 @@ def operation(
         names = ["X-Request-ID"] + ["RateLimit-Policy", "RateLimit"] * limited
         names += ["Location"] * (status == 201) + ["Idempotent-Replayed"] * (key is True)
         names += ["ETag"] * (readable or merge)
-        responses: dict[str, Any] = {str(status): _good(*gives, names, EVENT_STREAM if events else JSON)}
+        responses: dict[str, Any] = {str(status): _good(*gives, names, *((EVENT_STREAM,) if events else files))}
         if or_gives is not None:
             responses[str(or_gives[0])] = _good(*or_gives, [each for each in names if each != "Location"])
         if readable:
@@ -190,11 +193,11 @@ class _Codes:
         return found
 
 
-def _good(status: int, component: str | None, names: list[str], media_type: str = JSON) -> dict[str, Any]:
+def _good(status: int, component: str | None, names: list[str], *media_types: str) -> dict[str, Any]:
     response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers(*names)}
     if component is not None:
         content = {"schema": shapes.ref(component), "example": shapes.EXAMPLES[component]}
-        response["content"] = {media_type: content}
+        response["content"] = dict.fromkeys(media_types or (JSON,), content)
     return response
 
 
@@ -224,7 +227,8 @@ def document(app: Flask, settings: Settings) -> Api:
                     "Accounts, profiles and payments.\n\n"
                     "Errors are problem documents (RFC 9457). `/api/…` and bare paths mean the same as `/api/v1/…`.\n\n"
                     "What is the same everywhere is not repeated below: another address is 404 `not_found`, another "
-                    "method 405 `method_not_allowed` with the header `Allow`."
+                    "method 405 `method_not_allowed` with the header `Allow`; a card number in a query, even in one "
+                    "that the operation does not know of, is 422 `card_number_refused`."
                 ),
                 "license": {"name": "MIT", "identifier": "MIT"},
             },

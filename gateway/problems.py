@@ -96,7 +96,9 @@ CODES: dict[str, str] = {
     "last_administrator": "there has to be an administrator",
     "invalid_reason": "a reason has 1 to 500 printable characters",
     "invalid_query": "nothing can be searched for with this text",
-    "invalid_filter": "an id is no UUID, or there is no such kind of event",
+    "invalid_filter": "an id is no UUID, or there is no such kind of event or status, or a name is missing",
+    "invalid_period": "a time is RFC 3339, a day is 2026-01-31; books know no future",
+    "invalid_user_id": "the id of an account is a UUID",
     "invalid_request": "the form is not as its RFC wants it",
     "invalid_client": "the client is unknown or revoked, or its secret is wrong or missing",
     # users_svc
@@ -136,9 +138,28 @@ CODES: dict[str, str] = {
     "unsupported_payment_method": "no provider takes the payment method",
     "invalid_text": "a text holds what cannot be kept",
     "invalid_metadata": "the metadata is too large or holds what cannot be kept",
+    "payment_method_not_found": "the account keeps no such means of payment",
+    "too_many_payment_methods": "an account keeps at most 50 means of payment",
+    "unknown_provider": "there is no such provider",
     "card_number_refused": "a card number does not belong here; send the provider's token",
-    "provider_unreachable": "the payment provider cannot be reached; nothing was charged",
-    "provider_error": "the payment provider failed; nothing was charged",
+    "operation_in_progress": "something else is under way for this payment, or may be",
+    "payment_not_confirmable": "the payment is in no state to be charged",
+    "payment_not_capturable": "there is nothing set aside",
+    "payment_not_cancelable": "the payment is in no state to be called off",
+    "capture_not_allowed": "only staff captures here",
+    "capture_refused": "the provider refused; `decline_code` says why",
+    "cancel_refused": "the provider refused; `decline_code` says why",
+    "payment_method_required": "there is no payment method to charge",
+    "capture_exceeds_authorized": "more than was set aside; `capturable` says how much is",
+    "invalid_capture_method": "there is no such way to capture",
+    "invalid_cancellation_reason": "there is no such reason",
+    "invalid_authentication": "there is no such result, or the payment does not ask for one",
+    "provider_not_found": "there is no such payment provider",
+    "invalid_signature": "the signature is missing, wrong, more than five minutes old or from the future",
+    "invalid_head": "this is no head of the books, like 42:9f86d0…",
+    "provider_unreachable": "the payment provider cannot be reached; nothing was done",
+    "provider_error": "the payment provider failed; nothing was done",
+    "provider_busy": "the payment provider wants us to wait; nothing was done",
 }
 
 HEADERS: dict[str, dict[str, Any]] = {
@@ -161,6 +182,10 @@ _WITH_ERRORS = {
     "weak_password": {"pointer": "/password", "code": "too_short", "detail": "at least 8 characters"},
     "invalid_profile": {"pointer": "/handle", "code": "reserved_handle", "detail": "nobody can have this handle"},
 }
+#: refusals of a provider, which a key repeats as it repeats what went well
+_REPLAYED = frozenset({"payment_declined", "capture_refused", "cancel_refused"})
+#: conflicts that pass
+_WITH_WAIT = frozenset({"operation_in_progress", "idempotency_in_progress", "request_in_progress"})
 #: RFC 6749, section 5.2
 _OAUTH = frozenset({"invalid_request", "invalid_client"})
 _QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
@@ -174,9 +199,11 @@ def headers(*names: str) -> dict[str, Any]:
 def problem(status: int, codes: Iterable[str]) -> dict[str, Any]:
     """Return the OpenAPI response for an error, with an example for each of its codes."""
     names = ["X-Request-ID"] + ["Retry-After"] * (status in (429, 503)) + ["WWW-Authenticate"] * (status == 401)
-    if status == 402:
-        names.append("Idempotent-Replayed")
     meanings = {code: CODES[code] for code in codes}
+    if _REPLAYED & set(meanings):
+        names.append("Idempotent-Replayed")
+    if status == 409 and _WITH_WAIT & set(meanings):
+        names.append("Retry-After")
     told = "\n".join(f"- `{code}`: {meaning}" for code, meaning in meanings.items())
     return {
         "description": f"{PROBLEMS[status][0]}\n\n{told}",

@@ -10,6 +10,7 @@ import json
 import re
 from typing import Any
 
+from gateway.card_numbers import refuse_in_json
 from lib.errors import Invalid, Malformed
 
 DEEPEST = 32
@@ -57,6 +58,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
     :raises MalformedJson: it is not JSON (400)
     :raises UnusableJson: it is not an object, or holds what cannot be kept (422)
+    :raises CardNumberRefused: it holds a card number (422)
     """
     try:
         text = body.decode("utf-8")
@@ -75,6 +77,7 @@ def parse(body: bytes) -> dict[str, Any]:
         raise UnusableJson("the body is not an object")
     if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
         raise UnusableJson("the body holds half of a surrogate pair")
+    refuse_in_json(value, text)
     return value
 
 

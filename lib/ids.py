@@ -7,7 +7,7 @@ from uuid import UUID
 
 import uuid6
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -31,12 +31,17 @@ def milliseconds_of(id: UUID) -> int:
 
 def moment_of(id: UUID) -> datetime:
     """Return when a UUIDv7 was made, to the millisecond. Ids of a burst run a little ahead of the clock."""
-    return _EPOCH + milliseconds_of(id) * _MILLISECOND
+    return EPOCH + milliseconds_of(id) * _MILLISECOND
+
+
+def lowest_id_at(moment: datetime) -> UUID:
+    """Return the smallest of all UUIDv7 that can be made at `moment`, or of all ids if that was before 1970."""
+    return UUID(int=max(0, _milliseconds(moment)) << 80)
 
 
 def _milliseconds(moment: datetime) -> int:
     # Whole numbers: a float has lost the microseconds of a moment like ours.
-    return (moment - _EPOCH) // _MILLISECOND
+    return (moment - EPOCH) // _MILLISECOND
 
 
 def utc_now() -> datetime:

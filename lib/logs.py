@@ -1,7 +1,7 @@
-"""Log lines that a machine can search and a person can read, without secrets.
+"""Log lines that a machine can search and a person can read, without secrets and card numbers.
 
-Every line, ours or a library's, goes through one chain: the context of the running call is added, secrets are
-removed, then it is rendered as JSON (``LOG_FORMAT=json``) or for a terminal.
+Every line, ours or a library's, goes through one chain: the context of the running call is added, secrets and card
+numbers are removed, then it is rendered as JSON (``LOG_FORMAT=json``) or for a terminal.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 import structlog
 
 from lib import context
+from lib.card_numbers import HIDDEN as HIDDEN_NUMBER
+from lib.card_numbers import hide_card_numbers, holds_card_number
 
 SECRET_NAMES = re.compile(
     r"(password|passwd|secret|token|authorization|cookie|api[_-]?key|private[_-]?key|credential|recovery_code|otp)",
@@ -33,6 +35,8 @@ SECRET_VALUES = re.compile(
 HIDDEN = "[redacted]"
 #: what at least one of stands in every text that `SECRET_VALUES` finds something in: most lines hold none
 HINTS = ("eyj", "://", "$argon2", "bearer", "passw", "secret", "key", "token", "authorization")
+#: whole numbers from here on have as many digits as a card number
+LONG_NUMBER = 10**12
 #: names that look secret and are not
 HARMLESS = frozenset({"token_type", "tokens_checked", "ACCESS_TOKEN_TTL", "REFRESH_TOKEN_TTL"})
 
@@ -40,15 +44,17 @@ _service = "-"
 
 
 def redact(value: Any, name: str = "") -> Any:
-    """Return `value` with secrets replaced, looking into mappings and lists."""
+    """Return `value` with secrets and card numbers replaced, looking into mappings and lists."""
     if name and name not in HARMLESS and SECRET_NAMES.search(name):
         return HIDDEN
     if isinstance(value, dict):
-        return {key: redact(each, str(key)) for key, each in value.items()}
+        return {_name(key): redact(each, str(key)) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [redact(each) for each in value]
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | float):
         return value
+    if isinstance(value, int):
+        return HIDDEN_NUMBER if abs(value) >= LONG_NUMBER and holds_card_number(str(value)) else value
     if isinstance(value, set | frozenset):
         return [redact(each) for each in value]
     if isinstance(value, bytes):
@@ -56,8 +62,12 @@ def redact(value: Any, name: str = "") -> Any:
     text = value if isinstance(value, str) else str(value)
     lowered = text.lower()
     if any(hint in lowered for hint in HINTS):
-        return SECRET_VALUES.sub(_hide, text)
-    return text
+        text = SECRET_VALUES.sub(_hide, text)
+    return hide_card_numbers(text)
+
+
+def _name(key: Any) -> Any:
+    return hide_card_numbers(key) if isinstance(key, str) else key
 
 
 def _hide(found: re.Match[str]) -> str:

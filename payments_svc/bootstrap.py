@@ -10,12 +10,20 @@ from functools import partial
 from typing import Any, Self
 
 from lib import config as settings
+from lib import faultpoint
 from lib.config import ConfigError
 from lib.database import Sessions
 from lib.ids import new_id, utc_now
 from payments_svc.application.ports import Ports, Rules
-from payments_svc.infrastructure.sandbox import SandboxProvider
+from payments_svc.infrastructure import sandbox_settings
+from payments_svc.infrastructure.breaker import Breaker
+from payments_svc.infrastructure.sandbox import Latency, SandboxProvider
+from payments_svc.infrastructure.sandbox_clock import USUAL_SPREAD
+from payments_svc.infrastructure.sandbox_post import SandboxPost
 from payments_svc.infrastructure.sql import PaymentsUnitOfWork, SqlReads
+from payments_svc.infrastructure.sql_history import SqlHistory
+from payments_svc.infrastructure.sql_ledger import SqlBooks
+from payments_svc.infrastructure.sql_methods import SqlPaymentMethodReads
 from payments_svc.infrastructure.tables import map_domain
 
 MARGIN = timedelta(seconds=2)
@@ -46,22 +54,21 @@ CONFIG: dict[str, settings.Rule] = {
     "RPC_TIMEOUT_PAYMENTS": settings.seconds(0.1, 600),
     "IDEMPOTENCY_TTL": settings.integer(1, 366 * 24 * 3600),
     "UNKNOWN_CHECK_SCHEDULE": schedule,
-    "SANDBOX_LATENCY_MS": settings.integer(0, 600_000),
+    "LEDGER_BALANCE_METRICS": settings.switch,
+    "PROVIDER_BREAKER_FAILURES": settings.integer(1, 1000),
+    "PROVIDER_BREAKER_PAUSE": settings.seconds(0.1, 3600),
+    **sandbox_settings.RULES,
 }
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the configuration says about payments.
-
-    :param sandbox_latency: how long the sandbox takes for an answer
-    """
+    """What the configuration says about payments."""
 
     self_service: bool
     provider_timeout: timedelta
     idempotency_ttl: timedelta
     check_schedule: tuple[timedelta, ...]
-    sandbox_latency: timedelta
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Self:
@@ -79,8 +86,21 @@ class Settings:
             provider_timeout=timedelta(seconds=config["PROVIDER_TIMEOUT"]),
             idempotency_ttl=timedelta(seconds=config["IDEMPOTENCY_TTL"]),
             check_schedule=parse_schedule("UNKNOWN_CHECK_SCHEDULE", config["UNKNOWN_CHECK_SCHEDULE"]),
-            sandbox_latency=timedelta(milliseconds=config["SANDBOX_LATENCY_MS"]),
         )
+
+
+def build_sandbox(config: Mapping[str, Any], sessions: Sessions) -> tuple[SandboxProvider, SandboxPost]:
+    """Return the provider of our own, and its post."""
+    chosen = sandbox_settings.SandboxSettings.read(config)
+    sandbox = SandboxProvider(
+        sessions,
+        now=utc_now,
+        latency=Latency(chosen.latency, spread=USUAL_SPREAD, timeout=chosen.timeout),
+        terms=chosen.terms,
+        secrets=chosen.webhook_secrets,
+    )
+    post = SandboxPost(sandbox, sessions, url=chosen.webhook_url, secrets=chosen.webhook_secrets, now=utc_now)
+    return sandbox, post
 
 
 def build_ports(config: Mapping[str, Any], sessions: Sessions) -> Ports:
@@ -90,15 +110,18 @@ def build_ports(config: Mapping[str, Any], sessions: Sessions) -> Ports:
     """
     map_domain()
     chosen = Settings.read(config)
+    sandbox, post = build_sandbox(config, sessions)
+    provider = Breaker(
+        sandbox, failures=config["PROVIDER_BREAKER_FAILURES"], pause=float(config["PROVIDER_BREAKER_PAUSE"])
+    )
     return Ports(
         unit_of_work=partial(PaymentsUnitOfWork, sessions),
         reads=SqlReads(sessions),
-        provider=SandboxProvider(
-            sessions,
-            now=utc_now,
-            latency=chosen.sandbox_latency.total_seconds(),
-            timeout=chosen.provider_timeout.total_seconds(),
-        ),
+        history=SqlHistory(sessions),
+        ledger=SqlBooks(sessions, balances=settings.flag(config, "LEDGER_BALANCE_METRICS")),
+        payment_methods=SqlPaymentMethodReads(sessions),
+        provider=provider,
+        providers={provider.name: provider},
         now=utc_now,
         new_id=new_id,
         rules=Rules(
@@ -107,4 +130,6 @@ def build_ports(config: Mapping[str, Any], sessions: Sessions) -> Ports:
             answer_ttl=chosen.idempotency_ttl,
             check_schedule=chosen.check_schedule,
         ),
+        reached=faultpoint.reach,
+        simulation=post,
     )

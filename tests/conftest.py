@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
+UNIT = ROOT / "tests" / "unit"
 sys.path.insert(0, str(ROOT))
 warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
 
@@ -34,6 +35,13 @@ PURPOSES = ("sql", "lonely")
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse to run if a test module has brought greenlets into this process: threads would hang, anywhere."""
     assert not patcher.is_monkey_patched("thread"), "something imports lib.runner or lib.cli into the test process"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count as covered what unit tests reach, and nothing else; being watched would only make the other tests slow."""
+    for item in items:
+        if not item.path.is_relative_to(UNIT):
+            item.add_marker("no_cover")
 
 
 @pytest.fixture(scope="session")

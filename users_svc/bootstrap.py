@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -13,18 +14,40 @@ from lib.ids import new_id, utc_now
 from lib.secret_key import derived_keys
 from users_svc.application.notification_ports import Mailer
 from users_svc.application.ports import Ports
+from users_svc.domain.notification_rules import LEAST_KEPT, NotificationRules
 from users_svc.infrastructure.connection_lists import SqlConnectionReader
 from users_svc.infrastructure.mail.rendering import NotificationRenderer
+from users_svc.infrastructure.mail.tally import PrometheusMailTally
 from users_svc.infrastructure.people import SqlPeople
 from users_svc.infrastructure.rpc_identities import RpcIdentities
 from users_svc.infrastructure.sql import SqlProfileReader, UsersUnitOfWork
 from users_svc.infrastructure.sql_notifications import SqlNotificationReader
 from users_svc.infrastructure.sql_preferences import SqlPreferenceReader
 from users_svc.infrastructure.sql_search import SqlSearch
+from users_svc.infrastructure.sql_search_index import SqlSearchIndexes
 from users_svc.infrastructure.tables import map_domain
 from users_svc.infrastructure.unsubscribe_tokens import PURPOSE, HmacUnsubscribeTokens
 
-CONFIG: dict[str, settings.Rule] = {"OPEN_INVITATIONS": settings.switch, **mail.RULES}
+DAY = 86_400
+
+CONFIG: dict[str, settings.Rule] = {
+    "OPEN_INVITATIONS": settings.switch,
+    "NOTIFICATION_TTL": settings.integer(DAY, 3650 * DAY),
+    "READ_NOTIFICATION_TTL": settings.integer(DAY, 3650 * DAY),
+    "NOTIFICATIONS_KEPT": settings.integer(LEAST_KEPT, 1_000_000),
+    "SOCIAL_MAILS_PER_HOUR": settings.integer(0, 1_000),
+    **mail.RULES,
+}
+
+
+def notification_rules(config: Mapping[str, Any]) -> NotificationRules:
+    """Return what the operator has set about notifications. Times are whole seconds in the configuration."""
+    return NotificationRules(
+        kept=timedelta(seconds=config["NOTIFICATION_TTL"]),
+        read_kept=timedelta(seconds=config["READ_NOTIFICATION_TTL"]),
+        most=config["NOTIFICATIONS_KEPT"],
+        social_mails_per_hour=config["SOCIAL_MAILS_PER_HOUR"],
+    )
 
 
 def build_mailer(config: Mapping[str, Any]) -> Mailer:
@@ -48,8 +71,11 @@ def build_ports(config: Mapping[str, Any], sessions: Sessions, auth: Any) -> Por
         preferences=SqlPreferenceReader(sessions),
         unsubscribe_tokens=HmacUnsubscribeTokens(derived_keys(config["SECRET_KEY"], PURPOSE)),
         notifications=SqlNotificationReader(sessions),
+        notification_rules=notification_rules(config),
         mailer=build_mailer(config),
+        mail_tally=PrometheusMailTally(),
         search=SqlSearch(sessions),
+        search_indexes=SqlSearchIndexes(sessions),
         identities=RpcIdentities(auth),
         now=utc_now,
         new_id=new_id,

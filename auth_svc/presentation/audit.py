@@ -8,6 +8,7 @@ from auth_svc.application.list_audit_events import list_audit_events
 from auth_svc.application.list_revocations import list_revocations
 from auth_svc.application.list_security_events import list_security_events
 from auth_svc.application.list_sessions import list_sessions
+from auth_svc.application.note_inspection import note_inspection
 from auth_svc.application.note_reading import note_reading
 from auth_svc.application.ports import Ports
 from auth_svc.presentation.audit_schemas import (
@@ -17,6 +18,7 @@ from auth_svc.presentation.audit_schemas import (
     sessions_dump,
 )
 from lib.access import any_of, anyone, owner, roles
+from lib.events import event_handler
 from lib.rpc import rpc
 
 
@@ -97,3 +99,15 @@ class AuditRpc:
         :raises Fault: malformed/invalid_cursor
         """
         return revocations_dump(list_revocations(self.ports, cursor=cursor))
+
+    @event_handler("users_svc", "user.profile.inspected")
+    def on_user_profile_inspected(self, event: dict[str, Any]) -> None:
+        """Write down that an administrator has seen a profile that others do not see."""
+        seen = event["data"]
+        note_inspection(
+            self.ports,
+            event_id=event["id"],
+            account_id=seen["id"],
+            actor_id=seen["actor_id"],
+            occurred_at=event["occurred_at"],
+        )

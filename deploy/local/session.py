@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,16 +16,22 @@ from deploy.local.console import LocalError
 from deploy.local.ports import wait_until
 from deploy.local.processes import stop_leftovers
 
+#: Signals that come within so many seconds of the first one are the same wish: `timeout` and a closed terminal signal
+#: the whole process group, and make passes on to us what it gets as well.
+SAME_WISH = 1.0
+
 
 class Interrupted(Exception):
     """Somebody asked us to stop while we were still preparing."""
 
 
 class Signals:
-    """Ctrl-C and SIGTERM: the first one stops everything in order, a further one stops waiting for unfinished work."""
+    """Ctrl-C and SIGTERM: the first one stops everything in order, a later one stops waiting for unfinished work."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.count = 0
+        self._now = now
+        self._first = 0.0
         # During the preparation the main thread is somewhere in a slow step and has to be got out of it.
         self.raises = False
 
@@ -34,6 +41,11 @@ class Signals:
 
     def _arrived(self, _number: int, _frame: object) -> None:
         # Nothing else happens in here: a handler that prints or takes a lock can block the code it interrupts.
+        now = self._now()
+        if not self.count:
+            self._first = now
+        elif now - self._first < SAME_WISH:
+            return
         self.count += 1
         if self.raises:
             self.raises = False

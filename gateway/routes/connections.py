@@ -14,7 +14,13 @@ from gateway.limits import limited_per_account
 from gateway.openapi import Routes, operation
 from gateway.rpc import services
 
-blueprint = Routes("connections", __name__, url_prefix="/api/v1/users", description="Who follows and blocks whom")
+blueprint = Routes(
+    "connections",
+    __name__,
+    url_prefix="/api/v1/users",
+    description="Who follows and blocks whom. To take something back (DELETE, reject) is 204 for every UUID, whether "
+    "there was something or not, and whoever it is: 404 only tells that an id is none",
+)
 
 #: of all that changes connections, together: who follows and unfollows without end sends notifications without end
 CHURN = "60/minute"
@@ -60,7 +66,7 @@ def follow_user(user_id: str) -> Response:
 def unfollow_user(user_id: str) -> Response:
     """Unfollow a user
 
-    Also takes a request back.
+    Also takes a request back. Twice is once, and an id that nobody has is no error.
     """
     services().users_svc.unfollow(user_id=g.call.actor.id, target_id=user_id)
     return nothing()
@@ -86,7 +92,7 @@ def block_user(user_id: str) -> Response:
 def unblock_user(user_id: str) -> Response:
     """Unblock a user
 
-    What the block ended stays ended.
+    What the block ended stays ended. Twice is once, and an id that nobody has is no error.
     """
     services().users_svc.unblock(user_id=g.call.actor.id, target_id=user_id)
     return nothing()
@@ -110,7 +116,10 @@ def mute_user(user_id: str) -> Response:
 @signed_in
 @limited_per_account(CHURN, shared="connections")
 def unmute_user(user_id: str) -> Response:
-    """Unmute a user"""
+    """Unmute a user
+
+    Twice is once, and an id that nobody has is no error.
+    """
     services().users_svc.unmute(user_id=g.call.actor.id, target_id=user_id)
     return nothing()
 
@@ -132,7 +141,7 @@ def accept_follow_request(user_id: str) -> Response:
 def reject_follow_request(user_id: str) -> Response:
     """Reject a follower
 
-    They do not get to know, and may ask again.
+    They do not get to know, and may ask again. Twice is once, and an id that nobody has is no error.
     """
     services().users_svc.reject_follow_request(user_id=g.call.actor.id, requester_id=user_id)
     return nothing()

@@ -41,7 +41,8 @@ def list_notifications(data: dict[str, Any]) -> Response:
     """List the own notifications, newest first
 
     `number` counts from 1 in the order in which they came; `unread` is how many of all are unread. `actor` is null
-    where nobody did it, and where they are not there (any more) for whoever looks.
+    where nobody did it, and where they are not there (any more) for whoever looks. Old ones go by themselves: what was
+    read after 90 days, all after a year, and all but the newest 1,000, unless the operator has other wishes.
     """
     unread_only = data.pop("unread") == "true"
     return answer(services().users_svc.list_notifications(user_id=g.call.actor.id, unread_only=unread_only, **data))
@@ -53,7 +54,7 @@ def list_notifications(data: dict[str, Any]) -> Response:
 def mark_notification_read(notification_id: str) -> Response:
     """Mark a notification as read
 
-    Once more changes nothing. What is read in time is not mailed.
+    Once more changes nothing. What is read in time is not mailed, but for notices of the account's security.
     """
     services().users_svc.mark_notification_read(user_id=g.call.actor.id, notification_id=notification_id)
     return nothing()

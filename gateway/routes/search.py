@@ -76,8 +76,11 @@ def search_users(data: dict[str, Any]) -> Response:
     """Search users
 
     Without a query: everybody who wants to be found. Not found are private and disabled accounts, who does not want to
-    be, who blocks the caller and whom the caller blocks. Of the very many who match a query, some hundreds are looked
-    at.
+    be, who blocks the caller and whom the caller blocks.
+
+    A search does a limited work. Of the very many who match a query, some hundreds are looked at, with filters some
+    thousands; of those whom the caller follows, the 5,000 followed last. In the order of names, a page with filters can
+    have fewer users than asked for, or none: the list ends where `next_cursor` is null, and nowhere else.
     """
     if "following" in data:
         data["following"] = data["following"] == "true"

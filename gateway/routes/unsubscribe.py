@@ -18,6 +18,7 @@ from werkzeug.formparser import FormDataParser
 
 from gateway import errors
 from gateway.answers import NO_STORE, answer
+from gateway.card_numbers import refuse_in_pairs
 from gateway.fields import MAX_MEMBERS, MAX_TOKEN, Shape, Text
 from gateway.inputs import MAX_BODY, ValidationFailed, query, read_body
 from gateway.limits import limited
@@ -110,12 +111,14 @@ def _check_form() -> None:
 
     :raises UnsupportedMediaType: it is no form
     :raises ValidationFailed: it is another one
+    :raises CardNumberRefused: as everywhere
     """
     if request.mimetype not in FORMS:
         raise UnsupportedMediaType
     content = read_body()
     parser = FormDataParser(max_form_memory_size=MAX_BODY, max_content_length=MAX_BODY, max_form_parts=MAX_MEMBERS)
     _, form, _ = parser.parse(BytesIO(content), request.mimetype, len(content), request.mimetype_params)
+    refuse_in_pairs(form.items(multi=True))
     if form.getlist(FIELD) != [ONE_CLICK]:
         told = {"pointer": f"/{FIELD}", "code": "required", "detail": f"this is needed, with the value {ONE_CLICK}"}
         raise ValidationFailed("the request is not as it should be", errors=[told])

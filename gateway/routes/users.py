@@ -76,6 +76,7 @@ NEW_USER, PROFILE = NewUser(), ProfilePatch()
     key=False,
     errors={
         403: ("invitations_closed",),
+        404: USER_NOT_FOUND,
         409: ("email_taken", "request_key_reused", "request_in_progress"),
         422: ("invalid_email", "invalid_name"),
     },
@@ -87,7 +88,9 @@ def create_user(data: dict[str, str]) -> Response:
     """Add a user
 
     The account is an invitation until the owner of the address claims it. Open to everybody only where invitations
-    are open. Where registration is private (`PRIVATE_REGISTRATION`), the answer is always 202: the owner of the address
+    are open. 404 if the account was deleted before the answer.
+
+    Where registration is private (`PRIVATE_REGISTRATION`), the answer is always 202: the owner of the address
     gets a mail, whether there was an account or not.
     """
     user = services().users_svc.create_user(**data, request_key=_request_key(data))
@@ -135,8 +138,8 @@ def update_profile(changes: dict[str, Any], expected_version: int | None) -> Res
 
     A merge patch (RFC 7396): what is left out stays, null takes away. All of it is done, or nothing.
 
-    A handle can be changed every 30 days, and back to one's own old one at any time; for 90 days nobody else gets one
-    that was given up. Handles that look alike are one.
+    A handle can be chosen every 30 days, one's own old one, too; for 90 days nobody else gets the last one that was
+    given up. Handles that look alike are one. Who waits to follow an account that becomes public follows in a moment.
     """
     profile = services().users_svc.update_profile(
         user_id=g.call.actor.id, changes=changes, expected_version=expected_version

@@ -7,7 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.shapes import accounts, connections, notifications, payments, preferences, problems, search, streams, users
+from gateway.shapes import (
+    accounts,
+    admin_ledger,
+    admin_payments,
+    connections,
+    notifications,
+    payment_methods,
+    payments,
+    preferences,
+    problems,
+    search,
+    streams,
+    transactions,
+    users,
+)
 from gateway.shapes.accounts import ROLES, STATUSES
 from gateway.shapes.parts import SESSION_ID, USER_ID, Schema, ref
 from gateway.shapes.payments import PAYMENT_ID, REFUND_ID
@@ -30,6 +44,10 @@ COMPONENTS: dict[str, Schema] = {
     **accounts.COMPONENTS,
     **users.COMPONENTS,
     **payments.COMPONENTS,
+    **payment_methods.COMPONENTS,
+    **transactions.COMPONENTS,
+    **admin_ledger.COMPONENTS,
+    **admin_payments.COMPONENTS,
     **notifications.COMPONENTS,
     **connections.COMPONENTS,
     **preferences.COMPONENTS,
@@ -41,6 +59,10 @@ EXAMPLES: dict[str, Any] = {
     **accounts.EXAMPLES,
     **users.EXAMPLES,
     **payments.EXAMPLES,
+    **payment_methods.EXAMPLES,
+    **transactions.EXAMPLES,
+    **admin_ledger.EXAMPLES,
+    **admin_payments.EXAMPLES,
     **notifications.EXAMPLES,
     **connections.EXAMPLES,
     **preferences.EXAMPLES,

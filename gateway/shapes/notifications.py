@@ -18,6 +18,7 @@ TYPES = (
     "payment_refunded",
     "password_changed",
     "email_changed",
+    "refresh_reused",
     "sessions_ended",
     "login_locked",
     "roles_changed",
@@ -34,7 +35,7 @@ COMPONENTS: dict[str, Schema] = {
             "description": "More about it, by type: ids, `amount` in minor units and `currency`; a `reason`",
         },
         actor={"anyOf": [ref("Actor"), {"type": "null"}], "description": "Who did it"},
-        created_at=TIME,
+        created_at={**TIME, "description": "When it happened; the order is that of the numbers"},
         read_at=maybe(format="date-time"),
     ),
     "NotificationPage": thing(

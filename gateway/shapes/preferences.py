@@ -19,8 +19,15 @@ NOTIFICATION_TYPES = (
     "payment_failed",
     "payment_refunded",
 )
-#: cannot be switched off; auth_svc sends the mails
-SECURITY_TYPES = ("password_changed", "email_changed", "sessions_ended", "login_locked", "roles_changed")
+#: cannot be switched off
+SECURITY_TYPES = (
+    "password_changed",
+    "email_changed",
+    "refresh_reused",
+    "sessions_ended",
+    "login_locked",
+    "roles_changed",
+)
 
 BOOLEAN = {"type": "boolean"}
 RECORD = {
@@ -50,7 +57,7 @@ COMPONENTS: dict[str, Schema] = {
     "NotificationPreferences": thing(
         types={
             "type": "object",
-            "description": "By type; those of the account's security are fixed, and mailed by themselves",
+            "description": "By type; those of the account's security are always told both ways",
             "properties": {
                 each: {"$ref": "#/components/schemas/NotificationChannels"}
                 for each in (*NOTIFICATION_TYPES, *SECURITY_TYPES)
@@ -87,7 +94,7 @@ EXAMPLES: dict[str, Any] = {
     "NotificationPreferences": {
         "types": {
             **{each: {"in_app": True, "email": each.startswith("payment_")} for each in NOTIFICATION_TYPES},
-            **{each: {"in_app": True, "email": False} for each in SECURITY_TYPES},
+            **{each: {"in_app": True, "email": True} for each in SECURITY_TYPES},
         },
         "quiet_hours": {"enabled": True, "from": "22:00", "to": "07:00"},
         "schema_version": 1,

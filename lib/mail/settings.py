@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from lib.config import ConfigError, Rule, optional, text, url
 from lib.mail.sender import Sender
@@ -40,8 +41,20 @@ RULES: dict[str, Rule] = {
 
 
 def check_production(config: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` for a setting that would lose mails in production."""
+    """Raise `ConfigError` for a setting that would lose mails in production, or let others in through their links."""
     if not config["SMTP_URL"]:
         raise ConfigError("SMTP_URL: needed in production; without it, mails become files that nobody reads")
     if Sender.parse(config["MAIL_FROM"]).domain.lower().endswith(".localhost"):
         raise ConfigError("MAIL_FROM: the development default is refused in production")
+    _check_links(config["PUBLIC_URL"])
+
+
+def _check_links(public_url: str) -> None:
+    """Links hold tokens: they are for https, and for a host that nobody can mistake for another."""
+    parts = urlsplit(public_url)
+    if parts.scheme != "https":
+        raise ConfigError("PUBLIC_URL: production needs https, as links in mails hold tokens")
+    if not public_url.isascii() or not public_url.isprintable() or " " in public_url or not parts.hostname:
+        raise ConfigError(
+            "PUBLIC_URL: needs a host in ASCII; a domain of other letters has a form that begins with xn--"
+        )

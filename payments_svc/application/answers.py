@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from lib.errors import DomainError
 from lib.ids import rfc3339
 from payments_svc.application.ports import Row
-from payments_svc.domain.payment import Payment, PaymentDeclined, PaymentStatus
+from payments_svc.domain.payment import Payment
+from payments_svc.domain.payment_errors import CancelRefused, CaptureRefused, PaymentDeclined
+from payments_svc.domain.payment_status import PaymentStatus
 from payments_svc.domain.refund import Refund
 
 
@@ -21,21 +25,54 @@ class Answer:
     replayed: bool
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """How a refusal of the provider is told: by raising `error` while the payment is in one of the `statuses`."""
+
+    error: type[DomainError]
+    message: str
+    statuses: frozenset[PaymentStatus]
+
+
+P = PaymentStatus
+CHARGE_REFUSED = Refusal(PaymentDeclined, "the payment was declined", frozenset({P.REQUIRES_PAYMENT_METHOD}))
+CAPTURE_REFUSED = Refusal(CaptureRefused, "the provider refused the capture", frozenset({P.REQUIRES_CAPTURE}))
+CANCEL_REFUSED = Refusal(
+    CancelRefused, "the provider refused to cancel", frozenset({P.REQUIRES_CAPTURE, P.REQUIRES_ACTION})
+)
+
+
+UNTOLD = frozenset(
+    {
+        "attempt_id",
+        "operation_id",
+        "operation_started_at",
+        "authentication",
+        "provider_reference",
+        "amount_refunding",
+        "checks",
+        "version",
+        "sequence",
+    }
+)
+"""Fields for ourselves alone."""
+
+
 def snapshot(entity: Payment | Refund) -> Row:
-    """Return the fields as they are now, in a form that JSON can keep."""
-    return {each.name: _plain(getattr(entity, each.name)) for each in fields(entity)}
+    """Return the fields that are told, as they are now, in a form that JSON can keep."""
+    return {each.name: _plain(getattr(entity, each.name)) for each in fields(entity) if each.name not in UNTOLD}
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, UUID):
+    if isinstance(value, UUID | StrEnum):
         return str(value)
     return rfc3339(value) if isinstance(value, datetime) else value
 
 
-def payment_answer(body: Row, *, replayed: bool) -> Answer:
-    """Answer with a payment; a declined one is told by raising, again and again."""
-    if body["status"] == PaymentStatus.REQUIRES_PAYMENT_METHOD and body["decline_code"] is not None:
-        raise PaymentDeclined(
-            "the payment was declined", decline_code=body["decline_code"], payment_id=body["id"], replayed=replayed
-        )
+def payment_answer(body: Row, *, replayed: bool, refusal: Refusal = CHARGE_REFUSED) -> Answer:
+    """Answer with a payment; what the provider refused is told by raising, again and again."""
+    # Answers that were stored before there were operations do not speak of them.
+    code = body["decline_code"]
+    if code is not None and body.get("operation") is None and body["status"] in refusal.statuses:
+        raise refusal.error(refusal.message, decline_code=code, payment_id=body["id"], replayed=replayed)
     return Answer(body, replayed)

@@ -10,8 +10,8 @@ from payments_svc.domain.customer import Customer
 def close_customer(ports: Ports, *, event_id: str, user_id: str) -> None:
     """Leave a tombstone, and of the customer only what payments need.
 
-    Payments, refunds and who they belong to are kept as books have to be. A customer without any payment is removed;
-    the tombstone keeps it from coming back by an event or by a payment that is late.
+    Payments, refunds and who they belong to are kept as books have to be, means of payment are not. A customer without
+    any payment is removed; the tombstone keeps it from coming back by an event or by a payment that is late.
     """
     account = Customer(parse_user_id(user_id), ports.now())
     with ports.unit_of_work() as uow:
@@ -19,5 +19,6 @@ def close_customer(ports: Ports, *, event_id: str, user_id: str) -> None:
             return
         customer = uow.customers.add_or_get(account)
         customer.close()
+        uow.payment_methods.erase(account.id)
         uow.customers.bury(customer, account.created_at)
         uow.commit()

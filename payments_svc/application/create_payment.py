@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from payments_svc.application.answers import Answer, payment_answer, snapshot
+from payments_svc.application.means import default_means, find_means
+from payments_svc.application.operations import (
+    Task,
+    actor_of,
+    check_active,
+    enter,
+    keep,
+    payment_task,
+    perform,
+    told_before,
+)
 from payments_svc.application.ports import Ports, UnitOfWork
-from payments_svc.domain.arguments import parse_user_id
+from payments_svc.domain.arguments import BadArgument, parse_user_id
 from payments_svc.domain.customer import Customer
-from payments_svc.domain.details import Details, checked_payment_method
-from payments_svc.domain.idempotency import Claim, IdempotencyInProgress, Step
+from payments_svc.domain.details import Details
+from payments_svc.domain.idempotency import Claim, Step
 from payments_svc.domain.money import Money
-from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, Outcome, refusal_of
-from payments_svc.domain.payment import Payment, PaymentStatus, ReferenceTaken
+from payments_svc.domain.payment import Payment
+from payments_svc.domain.payment_errors import InvalidCaptureMethod, ReferenceTaken
+from payments_svc.domain.payment_status import CaptureMethod
 
 
 def create_payment(
@@ -24,21 +35,23 @@ def create_payment(
     currency: str,
     idempotency_key: str,
     payment_method: str | None = None,
+    capture_method: str = CaptureMethod.AUTOMATIC,
+    confirm: bool | None = None,
     description: str | None = None,
     metadata: dict[str, str] | None = None,
     reference: str | None = None,
     redelivered: bool = False,
 ) -> Answer:
-    """Three steps with nothing held between them: claim (committed), ask the provider, result (committed).
-
-    A process that dies in between leaves a claim that the next request with the key completes.
+    """Three steps with nothing held between them (`operations`).
 
     A disabled customer pays nothing: the claim's transaction locks the customer, so once the account's event is applied
     no claim passes. What was answered before is answered again. What was left half done is looked up and not charged
     any more: if the provider knows nothing of it, it stays ``unknown``, to be asked about.
+
+    :param confirm: charge it now; None if there is a `payment_method`
     """
     customer_id = parse_user_id(user_id)
-    body = {
+    body: dict[str, Any] = {
         "amount": amount,
         "currency": currency,
         "payment_method": payment_method,
@@ -46,7 +59,12 @@ def create_payment(
         "metadata": metadata,
         "reference": reference,
     }
-    now = ports.now()
+    # Left out unless they are used, so that keys from before there were these still fit their requests.
+    if capture_method != CaptureMethod.AUTOMATIC:
+        body["capture_method"] = capture_method
+    if confirm is not None:
+        body["confirm"] = confirm
+    charged = payment_method is not None if confirm is None else bool(confirm)
     asked = Claim.open(
         user_id=customer_id,
         operation="create_payment",
@@ -54,97 +72,79 @@ def create_payment(
         body=body,
         attempt_id=ports.new_id(),
         payment_id=ports.new_id(),
-        now=now,
+        now=ports.now(),
     )
+    now = asked.started_at
     with ports.unit_of_work() as uow:
-        claim = uow.claims.take(asked)
+        claim, step = enter(ports, uow, asked, redelivered=redelivered)
+        anew = True
         if claim is asked:
             # The rules are asked only now: what was accepted once is answered again, whatever the rules became.
             money = Money(amount, currency)
             details = Details(description, {} if metadata is None else metadata, reference)
+            if not isinstance(confirm, bool | None):
+                raise BadArgument("confirm is true or false", "/confirm")
+            provider, token = None, None
             if payment_method is not None:
-                ports.provider.check_payment_method(checked_payment_method(payment_method))
-            step = Step.BEGIN
-            customer = uow.customers.add_or_get(Customer(customer_id, now))
-            customer.check_active()
-            payment = _open(uow, claim, money, details)
+                provider, token = find_means(ports, uow, customer_id, payment_method)
+            elif charged:
+                provider, token = default_means(uow, customer_id)
+            check_active(uow, customer_id, now)
+            payment = Payment.open(
+                id=claim.payment_id,
+                customer_id=customer_id,
+                money=money,
+                details=details,
+                now=now,
+                capture_method=_capture_method(capture_method),
+                payment_method=token,
+                provider=provider,
+            )
+            _refuse_second_reference(uow, payment)
+            uow.payments.add(payment)
         else:
-            step = claim.admit(asked, now=now, patience=ports.rules.patience, redelivered=redelivered)
             payment = uow.payments.get(claim.payment_id)
             if step is Step.REPLAY:
-                kept = claim.kept_answer(now, ports.rules.answer_ttl)
-                return payment_answer(kept or snapshot(payment), replayed=True)
+                return payment_answer(told_before(ports, claim, payment), replayed=True)
             customer = uow.customers.add_or_get(Customer(customer_id, now))
+            anew = customer.is_active
             if step is Step.BEGIN:
                 customer.check_active()
             claim.resume(now)
-        if payment_method is None:
-            claim.finish(snapshot(payment), now)
-        elif step is Step.BEGIN:
-            payment.start_attempt(
+        if charged and step is Step.BEGIN:
+            payment.begin_charge(
                 claim.attempt_id,
-                payment_method=payment_method,
+                payment_method=None,
                 provider=ports.provider.name,
                 now=now,
                 check_at=now + ports.rules.patience,
             )
+        by = actor_of(payment, customer_id)
+        keep(uow, payment, by, now)
+        task = payment_task(claim, payment, step, by, anew=anew) if charged else None
+        if task is None:
+            claim.finish(snapshot(payment), now)
         uow.commit()
-    if payment_method is None:
+    if task is None:
         return payment_answer(snapshot(payment), replayed=False)
-    outcome = _charge(ports, claim.attempt_id, payment, payment_method, step, anew=customer.is_active)
-    return _settle(ports, claim.attempt_id, claim.run, outcome)
+    return _charged(ports, task)
 
 
-def _open(uow: UnitOfWork, claim: Claim, money: Money, details: Details) -> Payment:
-    now = claim.started_at
-    if details.reference is not None:
-        holder = uow.payments.find_by_reference(claim.user_id, details.reference)
-        if holder is not None:
-            raise ReferenceTaken("another payment has this reference", payment_id=str(holder))
-    payment = Payment.open(id=claim.payment_id, customer_id=claim.user_id, money=money, details=details, now=now)
-    uow.payments.add(payment)
-    return payment
+def _charged(ports: Ports, task: Task) -> Answer:
+    body, replayed = perform(ports, task)
+    return payment_answer(body, replayed=replayed)
 
 
-def _charge(
-    ports: Ports, attempt_id: UUID, payment: Payment, payment_method: str, step: Step, *, anew: bool
-) -> Outcome:
-    """Charge it, or ask what became of it.
-
-    :param anew: charge what the provider knows nothing of. If not, it stays open: whoever began may still be at it
-    """
-    outcome = ports.provider.lookup(attempt_id) if step is Step.COMPLETE else None
-    if outcome is None and not anew:
-        return MayHaveHappened()
-    return outcome or ports.provider.charge(attempt_id, payment.amount, payment.currency, payment_method)
+def _refuse_second_reference(uow: UnitOfWork, payment: Payment) -> None:
+    if payment.reference is None:
+        return
+    holder = uow.payments.find_by_reference(payment.customer_id, payment.reference)
+    if holder is not None:
+        raise ReferenceTaken("another payment has this reference", payment_id=str(holder))
 
 
-def _settle(ports: Ports, attempt_id: UUID, run: int, outcome: Outcome) -> Answer:
-    now = ports.now()
-    with ports.unit_of_work() as uow:
-        claim = uow.claims.get(attempt_id)
-        payment = uow.payments.get(claim.payment_id)
-        if not claim.is_held_by(run):
-            # This took so long that somebody else was let in, who has written the result or is going to.
-            return _result_of_another(claim, payment)
-        if payment.awaits(attempt_id):
-            payment.settle(outcome, now=now, check_at=now + ports.rules.check_schedule[0])
-        if isinstance(outcome, NotExecuted):
-            claim.release()
-        else:
-            claim.finish(_final(payment), now)
-        uow.commit()
-    if isinstance(outcome, NotExecuted):
-        raise refusal_of(outcome)
-    return payment_answer(snapshot(payment), replayed=False)
-
-
-def _result_of_another(claim: Claim, payment: Payment) -> Answer:
-    if claim.finished_at is None:
-        raise IdempotencyInProgress
-    return payment_answer(claim.answer or snapshot(payment), replayed=True)
-
-
-def _final(payment: Payment) -> dict[str, Any] | None:
-    """Return the answer to keep; an unknown outcome is not kept, as it will be known one day."""
-    return None if payment.status is PaymentStatus.UNKNOWN else snapshot(payment)
+def _capture_method(value: object) -> CaptureMethod:
+    try:
+        return CaptureMethod(value)  # type: ignore[arg-type]
+    except ValueError as exc:
+        raise InvalidCaptureMethod("the capture method is automatic or manual", "/capture_method") from exc

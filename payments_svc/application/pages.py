@@ -31,21 +31,25 @@ class Page:
     next_cursor: str | None
 
 
-def page(query: Callable[[int, UUID | None], list[Row]], *, of: str, limit: int, cursor: str | None) -> Page:
+def page(
+    query: Callable[[int, UUID | None], list[Row]], *, of: str, limit: int, cursor: str | None, most: int = MAX_LIMIT
+) -> Page:
     """Return one page of a list.
 
     :param query: ``query(limit, before)``
     :param of: names the list and its owner: a cursor fits one list only
+    :param most: the largest `limit`
     """
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
-        raise InvalidLimit(f"the limit is from 1 to {MAX_LIMIT}", "/limit")
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= most:
+        raise InvalidLimit(f"the limit is from 1 to {most}", "/limit")
     # One more than asked for tells whether there is a next page.
     rows = query(limit + 1, None if cursor is None else _decode(cursor, of))
     data = rows[:limit]
-    return Page(data, _encode(data[-1]["id"], of) if len(rows) > limit else None)
+    return Page(data, encoded_cursor(data[-1]["id"], of) if len(rows) > limit else None)
 
 
-def _encode(last: UUID, of: str) -> str:
+def encoded_cursor(last: UUID, of: str) -> str:
+    """Return the cursor of a list that says: what comes after `last`."""
     return urlsafe_b64encode(last.bytes + _check(last, of)).decode()
 
 
@@ -56,7 +60,7 @@ def _decode(cursor: str, of: str) -> UUID:
     except (TypeError, ValueError) as exc:
         raise InvalidCursor("the cursor is none of this list") from exc
     # Not a secret: whoever forges one only pages through what is theirs. It finds cursors that were cut or mixed up.
-    if _encode(last, of) != cursor:
+    if encoded_cursor(last, of) != cursor:
         raise InvalidCursor("the cursor is none of this list")
     return last
 

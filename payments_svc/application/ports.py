@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from payments_svc.application.history_ports import AuditTrail, History
+from payments_svc.application.ledger_ports import Books, Ledger
+from payments_svc.application.method_ports import PaymentMethodReads, PaymentMethods
+from payments_svc.application.provider_ports import Provider, Simulation
+from payments_svc.application.webhook_ports import Notices
 from payments_svc.domain.customer import Customer
 from payments_svc.domain.idempotency import Claim
-from payments_svc.domain.outcome import Outcome
 from payments_svc.domain.payment import Payment
 from payments_svc.domain.refund import Refund
 
@@ -19,36 +23,22 @@ Row = dict[str, Any]
 """The fields of a payment or a refund, by the names that they have in the domain."""
 
 
-class Provider(Protocol):
-    """A company that moves money.
-
-    It knows what is asked of it by the attempt id: the same id again never moves money again. No method raises
-    because of what happens at the provider, and none takes much longer than PROVIDER_TIMEOUT. They are called outside
-    of any transaction, except `check_payment_method`.
-    """
-
-    @property
-    def name(self) -> str:
-        """What payments are filed under."""
-
-    def check_payment_method(self, payment_method: str) -> None:
-        """Raise `UnknownPaymentMethod` or `UnsupportedPaymentMethod` for what cannot be a token; asks nobody."""
-
-    def charge(self, attempt_id: UUID, amount: int, currency: str, payment_method: str) -> Outcome:
-        """Take `amount` minor units."""
-
-    def refund(self, attempt_id: UUID, charge_attempt_id: UUID, amount: int, currency: str) -> Outcome:
-        """Give `amount` minor units back of what the attempt `charge_attempt_id` took."""
-
-    def lookup(self, attempt_id: UUID) -> Outcome | None:
-        """Say what became of a charge or refund; None if nothing was executed under that id so far."""
-
-
 class Payments(Protocol):
     def add(self, payment: Payment) -> None: ...
 
     def get(self, payment_id: UUID) -> Payment:
         """Return the payment, locked until the end of the transaction; raises `PaymentNotFound`."""
+
+    def look(self, payment_id: UUID) -> Payment:
+        """Return the payment as it is, not locked, and not to be changed; raises `PaymentNotFound`."""
+
+    def take_due(self, now: datetime, *, until: datetime, at_most: int, only: UUID | None = None) -> list[UUID]:
+        """Put off the check of up to `at_most` payments that are due until `until`, and return their ids.
+
+        In one statement, past what others have locked: of several processes, one gets each.
+
+        :param only: this one, if it is due
+        """
 
     def find_by_reference(self, customer_id: UUID, reference: str) -> UUID | None:
         """Return the id of the customer's payment with the reference that is not canceled, if there is one."""
@@ -59,6 +49,15 @@ class Refunds(Protocol):
 
     def get(self, refund_id: UUID) -> Refund:
         """Return the refund; raises `RefundNotFound`. Lock its payment first."""
+
+    def look(self, refund_id: UUID) -> Refund:
+        """Return the refund as it is, not locked, and not to be changed; raises `RefundNotFound`."""
+
+    def open_of(self, payment_id: UUID, *, at_most: int) -> list[UUID]:
+        """Return ids of the payment's refunds that are pending or unknown, the oldest first."""
+
+    def take_due(self, now: datetime, *, until: datetime, at_most: int, only: UUID | None = None) -> list[UUID]:
+        """As of payments; returns ids of refunds."""
 
 
 class Customers(Protocol):
@@ -84,8 +83,8 @@ class Claims(Protocol):
         While another transaction is adding the same, this one waits for its end.
         """
 
-    def get(self, attempt_id: UUID) -> Claim:
-        """Return a claim that is known to exist, locked."""
+    def find(self, attempt_id: UUID) -> Claim | None:
+        """Return the claim of an operation, locked; None if no request began it (a job did)."""
 
     def forget_answers(self, before: datetime) -> int:
         """Drop the answers given before a moment, keep the claims; return how many."""
@@ -105,6 +104,18 @@ class UnitOfWork(Protocol):
 
     @property
     def claims(self) -> Claims: ...
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    @property
+    def audit(self) -> AuditTrail: ...
+
+    @property
+    def payment_methods(self) -> PaymentMethods: ...
+
+    @property
+    def notices(self) -> Notices: ...
 
     def first_time(self, handler: str, event_id: str) -> bool:
         """Note that the handler saw the event; False if it did before."""
@@ -129,6 +140,9 @@ class Reads(Protocol):
     def refunds(self, customer_id: UUID, payment_id: UUID, *, limit: int, before: UUID | None) -> list[Row]:
         """Return up to `limit` refunds of the payment, newest first, that are older than `before`."""
 
+    def is_anything_due(self, now: datetime) -> bool:
+        """Tell whether a provider is to be asked about any payment or refund."""
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -137,20 +151,39 @@ class Rules:
     :param self_service: customers may refund their own payments
     :param patience: how long a request may run before its process is taken for dead
     :param answer_ttl: how long answers are kept for being repeated word by word
-    :param check_schedule: the waits between the questions to a provider about an unknown outcome
+    :param check_schedule: the waits between the questions to a provider about an unknown outcome; the last one repeats
+    :param accepted_schedule: the same about what the provider is at
+    :param action_ttl: how long a customer may take to act (3-D Secure)
+    :param forget_after: how long after an attempt a provider that knows nothing of it is believed
     """
 
     self_service: bool
     patience: timedelta
     answer_ttl: timedelta
     check_schedule: tuple[timedelta, ...]
+    accepted_schedule: tuple[timedelta, ...] = (timedelta(minutes=10), timedelta(hours=1), timedelta(days=1))
+    action_ttl: timedelta = timedelta(days=1)
+    forget_after: timedelta = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Ports:
+    """
+    :param providers: by name; new payments go to `provider`
+    :param reached: told of each step on the way to a result (``payment.after_claim``), with what is done
+        (``capture``); a test may end the process there
+    :param simulation: a provider of our own, if there is one: what others do in their own house
+    """
+
     unit_of_work: Callable[[], AbstractContextManager[UnitOfWork]]
     reads: Reads
+    history: History
+    ledger: Books
+    payment_methods: PaymentMethodReads
     provider: Provider
+    providers: Mapping[str, Provider]
     now: Callable[[], datetime]
     new_id: Callable[[], UUID]
     rules: Rules
+    reached: Callable[[str, str], None] = lambda _point, _detail: None
+    simulation: Simulation | None = None

@@ -124,12 +124,16 @@ class Claim:
         if self.status is ClaimStatus.RELEASED:
             return Step.BEGIN
         # Should the first be alive after all, no harm is done: the provider sees one attempt, and `run` one result.
-        if not redelivered and now < self.started_at + patience:
+        if not redelivered and not self.began_before(now - patience):
             raise IdempotencyInProgress
         return Step.COMPLETE
 
-    def resume(self, now: datetime, *, refund_id: UUID | None = None) -> None:
-        """Work on it once more.
+    def began_before(self, moment: datetime) -> bool:
+        """Tell whether whoever works on it began by then."""
+        return self.started_at <= moment
+
+    def resume(self, now: datetime, *, refund_id: UUID | None = None) -> int:
+        """Work on it once more; return the number of the run.
 
         :param refund_id: the refund that takes the place of the one that was not executed
         """
@@ -137,6 +141,7 @@ class Claim:
         self.run += 1
         self.started_at = now
         self.refund_id = refund_id or self.refund_id
+        return self.run
 
     def is_held_by(self, run: int) -> bool:
         """Tell whether that run's result is the one to write."""

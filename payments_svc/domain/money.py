@@ -1,7 +1,13 @@
-"""Money: a whole number of a currency's smallest unit."""
+"""Money: a whole number of a currency's smallest unit.
+
+How many decimal places that is, ISO 4217 says, and so does this module, to everybody but the companies that move money:
+some of them count a currency in another unit (two places for CLP or ISK, none for HUF), or want the last digit of a
+three-place one to be zero. That is for their adapters to convert, at their own border; nothing inward knows of it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -66,3 +72,30 @@ def written(amount: int, currency: str) -> str:
     exponent = EXPONENTS[currency]
     whole, part = divmod(amount, 10**exponent)
     return f"{whole}.{part:0{exponent}d} {currency}" if exponent else f"{whole} {currency}"
+
+
+class UnsplittableError(Exception):
+    """A mistake of ours: there is nothing to split, or nobody to split it among."""
+
+
+def split(amount: int, weights: Sequence[int]) -> list[int]:
+    """Return `amount` in parts, in proportion to the weights and in their order, with nothing lost and nothing added.
+
+    By largest remainders: each part is its exact share rounded down, and the units that are left over go to those who
+    were rounded down the most, one each; among equals, to those who come first. So no part is a whole unit away from
+    its share, and the same question always has the same answer.
+
+    :param amount: in minor units, 0 or more
+    :param weights: whole numbers, 0 or more, and not all of them 0: percentages, days, prices
+    """
+    if any(isinstance(each, bool) or not isinstance(each, int) or each < 0 for each in (amount, *weights)):
+        raise UnsplittableError("amounts and weights are whole numbers that are not negative")
+    whole = sum(weights)
+    if not whole:
+        raise UnsplittableError("there has to be a weight that is more than nothing")
+    shares = [divmod(amount * weight, whole) for weight in weights]
+    parts = [part for part, _ in shares]
+    by_remainder = sorted(range(len(parts)), key=lambda index: -shares[index][1])
+    for index in by_remainder[: amount - sum(parts)]:
+        parts[index] += 1
+    return parts

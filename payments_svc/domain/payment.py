@@ -1,132 +1,56 @@
-"""Payments: what a customer owes, what was captured, what went back."""
+"""Payments: what a customer owes, what was set aside, what was captured, what went back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from types import MappingProxyType
-from typing import ClassVar, Self
+from typing import Any, Self
 from uuid import UUID
 
-from lib.aggregate import Aggregate
-from lib.errors import Conflict, Declined, NotFound
 from payments_svc.domain.details import Details
 from payments_svc.domain.money import Money, written
-from payments_svc.domain.outcome import NotExecuted, Outcome, Refused, Succeeded
-from payments_svc.domain.refund import PaymentNotRefundable, Refund, RefundExceedsCaptured, RefundStatus
-
-
-class PaymentNotFound(NotFound):
-    """Also for a payment of somebody else: that it exists is not for everyone to know."""
-
-    code = "payment_not_found"
-
-
-class PaymentDeclined(Declined):
-    code = "payment_declined"
-
-
-class ReferenceTaken(Conflict):
-    code = "reference_taken"
-
-
-class IllegalTransition(Conflict):
-    code = "illegal_payment_transition"
-
-
-class PaymentStatus(StrEnum):
-    REQUIRES_PAYMENT_METHOD = "requires_payment_method"
-    REQUIRES_CONFIRMATION = "requires_confirmation"
-    REQUIRES_ACTION = "requires_action"
-    PROCESSING = "processing"
-    REQUIRES_CAPTURE = "requires_capture"
-    SUCCEEDED = "succeeded"
-    CANCELED = "canceled"
-    UNKNOWN = "unknown"
-
-
-_NOTHING: frozenset[PaymentStatus] = frozenset()
-
-TRANSITIONS: Mapping[PaymentStatus, frozenset[PaymentStatus]] = MappingProxyType(
-    {
-        PaymentStatus.REQUIRES_PAYMENT_METHOD: frozenset({PaymentStatus.PROCESSING}),
-        # A failed attempt is not the payment's end: another means of payment may do.
-        PaymentStatus.PROCESSING: frozenset(
-            {PaymentStatus.SUCCEEDED, PaymentStatus.REQUIRES_PAYMENT_METHOD, PaymentStatus.UNKNOWN}
-        ),
-        # Never back to processing: what may have been charged is asked about, not charged again.
-        PaymentStatus.UNKNOWN: frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.REQUIRES_PAYMENT_METHOD}),
-        PaymentStatus.SUCCEEDED: _NOTHING,
-        PaymentStatus.CANCELED: _NOTHING,
-        # Published already, so that clients expect them; nothing enters or leaves them yet.
-        PaymentStatus.REQUIRES_CONFIRMATION: _NOTHING,
-        PaymentStatus.REQUIRES_ACTION: _NOTHING,
-        PaymentStatus.REQUIRES_CAPTURE: _NOTHING,
-    }
+from payments_svc.domain.movements import Change
+from payments_svc.domain.orders import Authentication, Capture, Order, Void
+from payments_svc.domain.payment_errors import (
+    CaptureExceedsAuthorized,
+    OperationInProgress,
+    PaymentMethodRequired,
+    PaymentNotCancelable,
+    PaymentNotCapturable,
+    PaymentNotConfirmable,
 )
+from payments_svc.domain.payment_events import PaymentCreated
+from payments_svc.domain.payment_status import (
+    CHARGEABLE,
+    FINAL,
+    CancellationReason,
+    CaptureMethod,
+    Operation,
+    OperationStatus,
+    PaymentStatus,
+)
+from payments_svc.domain.settling import Settling
 
-
-@dataclass(frozen=True)
-class PaymentCreated:
-    type: ClassVar[str] = "payment.created"
-    schema_version: ClassVar[int] = 1
-    id: str
-    user_id: str
-    amount: int
-    currency: str
-
-
-@dataclass(frozen=True)
-class PaymentSucceeded:
-    """`amount` is what was captured."""
-
-    type: ClassVar[str] = "payment.succeeded"
-    schema_version: ClassVar[int] = 1
-    id: str
-    user_id: str
-    amount: int
-    currency: str
-
-
-@dataclass(frozen=True)
-class PaymentFailed:
-    """An attempt was declined; the payment itself can still succeed."""
-
-    type: ClassVar[str] = "payment.failed"
-    schema_version: ClassVar[int] = 1
-    id: str
-    user_id: str
-    amount: int
-    currency: str
-    decline_code: str
-
-
-@dataclass(frozen=True)
-class PaymentRefunded:
-    """`amount` is this refund's, `amount_refunded` the sum of all that succeeded."""
-
-    type: ClassVar[str] = "payment.refunded"
-    schema_version: ClassVar[int] = 1
-    id: str
-    user_id: str
-    refund_id: str
-    amount: int
-    currency: str
-    amount_refunded: int
+P = PaymentStatus
 
 
 @dataclass(eq=False)
-class Payment(Aggregate):
+class Payment(Settling):
     """One thing to be paid for, with as many attempts as it takes. All amounts are in minor units of `currency`.
 
+    :param amount_capturable: is set aside and waits for its capture
     :param amount_refunded: went back for certain
     :param amount_refunding: is on its way back, or may be: pending and unknown refunds
     :param payment_method: the provider's token of the last attempt
     :param attempt_id: what the provider knows the last attempt by
-    :param decline_code: why the last attempt was declined
-    :param next_check_at: when to ask the provider about the attempt, unless its answer comes first
+    :param provider_reference: the provider's own id of it
+    :param decline_code: why the last attempt, or the last capture or cancellation, was refused
+    :param next_action: what the customer has to do while `status` is ``requires_action``
+    :param authorized_until: when the provider lets go of what is set aside
+    :param operation: what is under way at the provider, with its own attempt id, amount and status
+    :param next_check_at: when to look at it again, unless something happens first
+    :param checks: how often the provider was asked since the outcome is open
+    :param version: grows with each change that is kept
     """
 
     id: UUID
@@ -138,19 +62,45 @@ class Payment(Aggregate):
     reference: str | None
     created_at: datetime
     updated_at: datetime
-    status: PaymentStatus = PaymentStatus.REQUIRES_PAYMENT_METHOD
+    status: PaymentStatus = P.REQUIRES_PAYMENT_METHOD
+    capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
+    amount_capturable: int = 0
     amount_captured: int = 0
     amount_refunded: int = 0
     amount_refunding: int = 0
     payment_method: str | None = None
     provider: str | None = None
     attempt_id: UUID | None = None
+    provider_reference: str | None = None
     decline_code: str | None = None
+    next_action: dict[str, Any] | None = None
+    authorized_until: datetime | None = None
+    cancellation_reason: CancellationReason | None = None
+    operation: Operation | None = None
+    operation_id: UUID | None = None
+    operation_amount: int | None = None
+    operation_status: OperationStatus | None = None
+    operation_started_at: datetime | None = None
+    authentication: str | None = None
     next_check_at: datetime | None = None
+    checks: int = 0
+    version: int = 0
     sequence: int = 0
 
     @classmethod
-    def open(cls, *, id: UUID, customer_id: UUID, money: Money, details: Details, now: datetime) -> Self:
+    def open(
+        cls,
+        *,
+        id: UUID,
+        customer_id: UUID,
+        money: Money,
+        details: Details,
+        now: datetime,
+        capture_method: CaptureMethod = CaptureMethod.AUTOMATIC,
+        payment_method: str | None = None,
+        provider: str | None = None,
+    ) -> Self:
+        """:param payment_method: to be charged when the payment is confirmed; `provider` knows it"""
         payment = cls(
             id=id,
             customer_id=customer_id,
@@ -161,131 +111,126 @@ class Payment(Aggregate):
             reference=details.reference,
             created_at=now,
             updated_at=now,
+            status=P.REQUIRES_PAYMENT_METHOD if payment_method is None else P.REQUIRES_CONFIRMATION,
+            capture_method=capture_method,
+            payment_method=payment_method,
+            provider=provider,
         )
         payment.record(PaymentCreated(str(id), str(customer_id), money.amount, money.currency))
+        payment.note(Change("payment.created", payment.status, payment.status, money.amount))
         return payment
 
-    # --- attempts ---
+    # --- what is asked of the provider: noted before it is asked ---
 
-    def start_attempt(
-        self, attempt_id: UUID, *, payment_method: str, provider: str, now: datetime, check_at: datetime
+    def begin_charge(
+        self, attempt_id: UUID, *, payment_method: str | None, provider: str, now: datetime, check_at: datetime
     ) -> None:
-        """Note what is about to be asked of the provider, before it is asked.
+        """Begin an attempt.
 
+        :param payment_method: None for the one that the payment has, unless that was declined
         :param check_at: when the answer is overdue, so that an attempt whose process died is found
         """
-        self._move(PaymentStatus.PROCESSING, now, check_at=check_at)
+        self._refuse_second_operation()
+        if self.status not in CHARGEABLE:
+            raise PaymentNotConfirmable(f"a payment that is {self.status} cannot be confirmed")
+        if payment_method is None and self.payment_method is not None and self.decline_code is None:
+            payment_method, provider = self.payment_method, self.provider or provider
+        if payment_method is None:
+            raise PaymentMethodRequired("this payment needs a payment method", "/payment_method")
+        before = self.status
+        self._move(P.PROCESSING, now)
         self.attempt_id = attempt_id
         self.payment_method = payment_method
         self.provider = provider
+        self.provider_reference = None
         self.decline_code = None
+        self._begin(Operation.CHARGE, attempt_id, self.amount, before, now, check_at)
 
-    def awaits(self, attempt_id: UUID) -> bool:
-        """Tell whether the outcome of this attempt is still open."""
-        return self.attempt_id == attempt_id and self.status in (PaymentStatus.PROCESSING, PaymentStatus.UNKNOWN)
+    def begin_authentication(self, attempt_id: UUID, *, result: str | None, now: datetime, check_at: datetime) -> None:
+        """The customer has acted; go on with the charge."""
+        self._refuse_second_operation()
+        if self.status is not P.REQUIRES_ACTION:
+            raise PaymentNotConfirmable(f"a payment that is {self.status} cannot be confirmed")
+        self._move(P.PROCESSING, now)
+        self.authentication = result
+        self._begin(Operation.AUTHENTICATE, attempt_id, self.amount, P.REQUIRES_ACTION, now, check_at)
 
-    def settle(self, outcome: Outcome, *, now: datetime, check_at: datetime) -> None:
-        """Note what became of the attempt.
+    def begin_capture(self, attempt_id: UUID, *, amount: int | None, now: datetime, check_at: datetime) -> None:
+        """Begin to take what was set aside.
 
-        :param check_at: when to ask the provider if it is not known
-        """
-        match outcome:
-            case Succeeded():
-                self._move(PaymentStatus.SUCCEEDED, now)
-                self.amount_captured = self.amount
-                self.record(PaymentSucceeded(str(self.id), str(self.customer_id), self.amount, self.currency))
-            case Refused(decline_code):
-                self._move(PaymentStatus.REQUIRES_PAYMENT_METHOD, now)
-                self.decline_code = decline_code
-                self.record(
-                    PaymentFailed(str(self.id), str(self.customer_id), self.amount, self.currency, decline_code)
-                )
-            case NotExecuted():
-                self._move(PaymentStatus.REQUIRES_PAYMENT_METHOD, now)
-            case _:
-                # MayHaveHappened: whatever is no clear answer must not be taken for one.
-                self._move(PaymentStatus.UNKNOWN, now, check_at=check_at)
-
-    def _move(self, status: PaymentStatus, now: datetime, *, check_at: datetime | None = None) -> None:
-        if status not in TRANSITIONS[self.status]:
-            raise IllegalTransition(f"a payment that is {self.status} cannot become {status}")
-        self.status = status
-        self.next_check_at = check_at
-        self.updated_at = now
-
-    # --- refunds ---
-
-    @property
-    def refundable(self) -> int:
-        """What is left to refund. What may have gone back counts as gone."""
-        return self.amount_captured - self.amount_refunded - self.amount_refunding
-
-    def open_refund(
-        self,
-        *,
-        id: UUID,
-        attempt_id: UUID,
-        amount: int | None,
-        reason: str | None,
-        requested_by: UUID,
-        now: datetime,
-        check_at: datetime,
-    ) -> Refund:
-        """Set money aside for a refund, before the provider is asked for it.
-
-        :param amount: None for all that is left
+        :param amount: None for all of it; of less, the rest is let go
         """
         if amount is not None:
             amount = Money(amount, self.currency).amount
-        if self.status is not PaymentStatus.SUCCEEDED:
-            raise PaymentNotRefundable(f"a payment that is {self.status} has nothing to refund")
-        amount = self.refundable if amount is None else amount
-        if not 1 <= amount <= self.refundable:
-            left = written(self.refundable, self.currency)
-            raise RefundExceedsCaptured(f"{left} can still be refunded", "/amount", refundable=self.refundable)
-        self.amount_refunding += amount
-        self.updated_at = now
-        return Refund(
-            id=id,
-            payment_id=self.id,
-            customer_id=self.customer_id,
-            requested_by=requested_by,
-            amount=amount,
-            currency=self.currency,
-            reason=reason,
-            attempt_id=attempt_id,
-            next_check_at=check_at,
-            created_at=now,
-            updated_at=now,
-        )
+        self._refuse_second_operation()
+        if self.status is not P.REQUIRES_CAPTURE:
+            raise PaymentNotCapturable(f"a payment that is {self.status} has nothing to capture")
+        amount = self.amount_capturable if amount is None else amount
+        if amount > self.amount_capturable:
+            most = written(self.amount_capturable, self.currency)
+            raise CaptureExceedsAuthorized(f"{most} can be captured", "/amount", capturable=self.amount_capturable)
+        self.decline_code = None
+        self._begin(Operation.CAPTURE, attempt_id, amount, self.status, now, check_at)
 
-    def settle_refund(self, refund: Refund, outcome: Outcome, *, now: datetime, check_at: datetime) -> None:
-        """Note what became of a refund of this payment.
+    def begin_cancel(self, attempt_id: UUID, *, reason: CancellationReason, now: datetime, check_at: datetime) -> None:
+        """Cancel it: at once if no provider knows of it (`operation` is None then), else by asking the provider."""
+        self._refuse_second_operation()
+        if self.status not in CHARGEABLE | {P.REQUIRES_ACTION, P.REQUIRES_CAPTURE}:
+            raise PaymentNotCancelable(f"a payment that is {self.status} cannot be canceled")
+        before = self.status
+        if before in CHARGEABLE:
+            self._cancel(reason, now)
+            self.note(Change("payment.canceled", before, self.status))
+            return
+        self.cancellation_reason, self.decline_code = reason, None
+        self._begin(Operation.CANCEL, attempt_id, None, before, now, check_at)
 
-        :param check_at: when to ask the provider if it is not known
-        """
-        match outcome:
-            case Succeeded():
-                refund.move(RefundStatus.SUCCEEDED, now)
-                self.amount_refunding -= refund.amount
-                self.amount_refunded += refund.amount
-                self.record(
-                    PaymentRefunded(
-                        id=str(self.id),
-                        user_id=str(self.customer_id),
-                        refund_id=str(refund.id),
-                        amount=refund.amount,
-                        currency=self.currency,
-                        amount_refunded=self.amount_refunded,
-                    )
-                )
-            case Refused(code):
-                refund.move(RefundStatus.FAILED, now)
-                refund.failure_code = code
-                self.amount_refunding -= refund.amount
-            case NotExecuted():
-                refund.move(RefundStatus.CANCELED, now)
-                self.amount_refunding -= refund.amount
-            case _:
-                refund.move(RefundStatus.UNKNOWN, now, check_at=check_at)
-        self.updated_at = now
+    def _refuse_second_operation(self) -> None:
+        if self.operation is not None:
+            raise OperationInProgress
+
+    def _begin(
+        self,
+        operation: Operation,
+        attempt_id: UUID,
+        amount: int | None,
+        before: PaymentStatus,
+        now: datetime,
+        check_at: datetime,
+    ) -> None:
+        self.operation, self.operation_id, self.operation_amount = operation, attempt_id, amount
+        self.operation_status, self.operation_started_at = OperationStatus.PENDING, now
+        self.next_check_at, self.checks, self.updated_at = check_at, 0, now
+        self.note(Change(f"{operation}.requested", before, self.status, amount))
+
+    def order(self) -> Order:
+        """Return what is under way as the provider is asked for it; without an operation, the charge itself."""
+        charge = self.charge_order()
+        if self.operation_id is None:
+            return charge
+        match self.operation:
+            case Operation.AUTHENTICATE:
+                return Authentication(self.operation_id, charge, self.authentication)
+            case Operation.CAPTURE:
+                return Capture(self.operation_id, charge, self.operation_amount or 0)
+            case Operation.CANCEL:
+                return Void(self.operation_id, charge)
+        return charge
+
+    def awaits(self, attempt_id: UUID) -> bool:
+        """Tell whether this attempt's outcome is to be settled: it is under way, or nothing is and it is the last
+        charge."""
+        return attempt_id == (self.operation_id or self.attempt_id)
+
+    def began_before(self, moment: datetime) -> bool:
+        """Tell whether what is under way was begun by then."""
+        return self.operation_started_at is not None and self.operation_started_at <= moment
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+    @property
+    def needs_means(self) -> bool:
+        """Whether it cannot be charged with the means of payment that it has."""
+        return self.status in CHARGEABLE and (self.payment_method is None or self.decline_code is not None)

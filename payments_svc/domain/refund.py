@@ -47,8 +47,9 @@ TRANSITIONS: Mapping[RefundStatus, frozenset[RefundStatus]] = MappingProxyType(
             {RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.CANCELED, RefundStatus.UNKNOWN}
         ),
         # Nobody may call off what may have happened: only the provider's word ends it.
-        RefundStatus.UNKNOWN: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED}),
-        RefundStatus.SUCCEEDED: frozenset(),
+        RefundStatus.UNKNOWN: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.PENDING}),
+        # A bank may send it back days after the provider has said that it is done.
+        RefundStatus.SUCCEEDED: frozenset({RefundStatus.FAILED}),
         RefundStatus.FAILED: frozenset(),
         RefundStatus.CANCELED: frozenset(),
     }
@@ -66,6 +67,8 @@ class Refund:
     :param requested_by: the account that asked for it: the customer, or somebody of the staff
     :param attempt_id: what the provider knows it by
     :param next_check_at: when to ask the provider about it, unless the answer comes first
+    :param checks: how often the provider was asked since
+    :param provider_reference: the provider's own id of it
     """
 
     id: UUID
@@ -81,15 +84,22 @@ class Refund:
     updated_at: datetime
     status: RefundStatus = RefundStatus.PENDING
     failure_code: str | None = None
+    checks: int = 0
+    provider_reference: str | None = None
 
     @property
     def awaits_outcome(self) -> bool:
         return self.status in (RefundStatus.PENDING, RefundStatus.UNKNOWN)
 
-    def move(self, status: RefundStatus, now: datetime, *, check_at: datetime | None = None) -> None:
+    def move(self, status: RefundStatus, now: datetime) -> None:
         """Enter `status`; only the payment calls this, as its sums have to follow."""
         if status not in TRANSITIONS[self.status]:
             raise IllegalRefundTransition(f"a refund that is {self.status} cannot become {status}")
         self.status = status
-        self.next_check_at = check_at
+        self.next_check_at = None
         self.updated_at = now
+
+    def wait(self, until: datetime) -> None:
+        """Ask again then."""
+        self.next_check_at = until
+        self.checks += 1

@@ -5,179 +5,167 @@ It keeps its own books in its own transactions, so that it can know of a charge 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from enum import Enum, auto
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import IntegrityError
 
 from lib import faultpoint
-from payments_svc.domain.details import UnknownPaymentMethod, UnsupportedPaymentMethod
-from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, Outcome, Refused, Succeeded
-from payments_svc.infrastructure.tables import sandbox_charges, sandbox_refunds
+from lib.database import Sessions, autocommit, saving
+from lib.uow import constraint_of
+from lib.writes import Write, write
+from payments_svc.application.provider_ports import MethodDetails, Notice
+from payments_svc.domain.arguments import parse_id
+from payments_svc.domain.details import UnknownPaymentMethod
+from payments_svc.domain.notice import InvalidNotice
+from payments_svc.domain.orders import Authentication, Capture, Charge, GiveBack, Order, Void
+from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, Outcome, Refused
+from payments_svc.infrastructure import sandbox_messages as messages
+from payments_svc.infrastructure import signatures
+from payments_svc.infrastructure.sandbox_books import ADD_CHARGE, AttemptChangedError, Books
+from payments_svc.infrastructure.sandbox_clock import Latency
+from payments_svc.infrastructure.sandbox_rules import Terms, charge_told, new_charge
+from payments_svc.infrastructure.sandbox_tokens import TOKENS, Script
 
-
-class Script(Enum):
-    SUCCEED = auto()
-    DECLINE = auto()
-    EXECUTE_AND_STAY_SILENT = auto()
-    BE_UNREACHABLE = auto()
-    FAIL_ONCE = auto()
-
-
-TOKENS = {
-    "tok_visa": Script.SUCCEED,
-    "tok_declined": Script.DECLINE,
-    "tok_insufficient_funds": Script.DECLINE,
-    "tok_expired_card": Script.DECLINE,
-    "tok_lost_card": Script.DECLINE,
-    # Charges and never says so; `lookup` finds the charge. The silence is told at once, nobody waits for it.
-    "tok_timeout": Script.EXECUTE_AND_STAY_SILENT,
-    # Nothing arrives at the sandbox, however often it is tried.
-    "tok_unreachable": Script.BE_UNREACHABLE,
-    # The first call with an attempt id is answered with an error before anything is charged, the next one succeeds:
-    # a request fails, and its repetition with the same idempotency key goes through.
-    "tok_error": Script.FAIL_ONCE,
-}
-NOT_YET = frozenset({"tok_3ds", "tok_async", "tok_async_fail"})
-"""Tokens of the sandbox for things that payments cannot do so far."""
-
-
-class AttemptChangedError(Exception):
-    """An attempt id came back with another content: a mistake of ours, never of a customer."""
+__all__ = ["AttemptChangedError", "Latency", "SandboxProvider", "Terms"]
 
 
 class SandboxProvider:
     """See the module's text.
 
-    :param sessions: makes a fresh session; each call here is a transaction of its own
-    :param latency: seconds that each answer takes, after the deed is done
-    :param timeout: seconds after which an answer is no longer waited for
+    :param sessions: of the database with the sandbox's books; each call here is a transaction of its own
+    :param latency: how long each answer takes, after the deed is done
+    :param secrets: what its messages are signed with; several while one replaces another
     """
 
     name = "sandbox"
 
     def __init__(
         self,
-        sessions: Callable[[], Session],
+        sessions: Sessions,
         *,
         now: Callable[[], datetime],
-        latency: float = 0.0,
-        timeout: float = 8.0,
-        sleep: Callable[[float], None] = time.sleep,
+        latency: Latency | None = None,
+        terms: Terms | None = None,
+        secrets: Sequence[str] = (),
     ) -> None:
         self._sessions = sessions
         self._now = now
-        self._latency = latency
-        self._timeout = timeout
-        self._sleep = sleep
+        self._latency = latency or Latency()
+        self._terms = terms or Terms()
+        self._secrets = tuple(secrets)
 
     def check_payment_method(self, payment_method: str) -> None:
-        if payment_method in NOT_YET:
-            raise UnsupportedPaymentMethod("this kind of payment is not supported", "/payment_method")
         if payment_method not in TOKENS:
             raise UnknownPaymentMethod("the provider knows no such token", "/payment_method")
 
-    def charge(self, attempt_id: UUID, amount: int, currency: str, payment_method: str) -> Outcome:
-        script = TOKENS[payment_method]
-        if script is Script.BE_UNREACHABLE:
+    def describe(self, payment_method: str) -> MethodDetails:
+        self.check_payment_method(payment_method)
+        return TOKENS[payment_method].details
+
+    def execute(self, order: Order) -> Outcome:
+        charge = order if isinstance(order, Charge) else order.charge
+        script = TOKENS.get(charge.payment_method)
+        if script is None:
+            return Refused("unknown_payment_method")
+        if not script.reachable:
             return NotExecuted("provider_unreachable")
-        status = {Script.DECLINE: "declined", Script.FAIL_ONCE: "error"}.get(script, "succeeded")
-        content = {"amount": amount, "currency": currency, "payment_method": payment_method}
-        faultpoint.reach("sandbox.before_charge")
-        with self._transaction() as session:
-            row, known = self._book(session, sandbox_charges, attempt_id, {**content, "status": status}, content)
-            if known and row["status"] == "error":
-                row = {**row, "status": "succeeded"}
-                self._update(session, sandbox_charges, attempt_id, status="succeeded")
-        faultpoint.reach("sandbox.after_charge")
-        answered = self._wait()
-        if row["status"] == "error":
-            return NotExecuted("provider_error")
-        if script is Script.EXECUTE_AND_STAY_SILENT or not answered:
-            return MayHaveHappened()
-        return _told(row)
+        outcome = self._do(order, script)
+        answered = self._latency.wait() and not isinstance(order, script.silent)
+        # The silence of a token is told at once: nobody waits for it.
+        return outcome if answered else MayHaveHappened()
 
-    def refund(self, attempt_id: UUID, charge_attempt_id: UUID, amount: int, currency: str) -> Outcome:
-        content = {"charge_attempt_id": charge_attempt_id, "amount": amount, "currency": currency}
-        with self._transaction() as session:
-            refusal = self._refusal(session, attempt_id, charge_attempt_id, amount)
-            if refusal is None:
-                self._book(session, sandbox_refunds, attempt_id, content, content)
-        faultpoint.reach("sandbox.after_refund")
-        answered = self._wait()
-        return (refusal or Succeeded()) if answered else MayHaveHappened()
+    def lookup(self, order: Order) -> Outcome | None:
+        with self._books() as books:
+            match order:
+                case Charge():
+                    known = books.look(order.attempt_id)
+                case GiveBack():
+                    known = books.look_at_refund(order.attempt_id)
+                case _:
+                    known = books.look_at_operation(order.attempt_id)
+        return known if self._latency.wait() else MayHaveHappened()
 
-    def lookup(self, attempt_id: UUID) -> Outcome | None:
-        with self._transaction() as session:
-            charge = self._row(session, sandbox_charges, attempt_id)
-            refund = self._row(session, sandbox_refunds, attempt_id)
-        if charge is not None and charge["status"] != "error":
-            return _told(charge)
-        return None if refund is None else Succeeded()
+    def read_notice(self, body: bytes, signature: str, now: datetime) -> Notice:
+        signatures.verify(body, signature, self._secrets, now)
+        try:
+            payload = json.loads(body)
+        except (ValueError, RecursionError) as exc:
+            raise InvalidNotice("the message is not JSON") from exc
+        return self.interpret(payload)
 
-    @staticmethod
-    def _refusal(session: Session, attempt_id: UUID, charge_attempt_id: UUID, amount: int) -> Refused | None:
-        """Refuse what was not charged; the charge's row is locked, so that refunds at the same time add up."""
-        charge = session.execute(
-            sa.select(sandbox_charges).where(sandbox_charges.c.attempt_id == charge_attempt_id).with_for_update()
-        ).first()
-        if charge is None or charge.status != "succeeded":
-            return Refused("charge_not_found")
-        refunded = session.execute(
-            sa.select(sa.func.coalesce(sa.func.sum(sandbox_refunds.c.amount), 0)).where(
-                sandbox_refunds.c.charge_attempt_id == charge_attempt_id, sandbox_refunds.c.attempt_id != attempt_id
-            )
-        ).scalar_one()
-        return Refused("refund_exceeds_charge") if refunded + amount > charge.amount else None
+    def interpret(self, payload: Any) -> Notice:
+        match payload:
+            case {"id": str(event_id), "type": str(type), "created": int(created), "data": {**data}} if event_id:
+                about = {"payment": "payment", "refund": "refund"}.get(type.partition(".")[0])
+                known = type in messages.OF_CHARGES.values() or type in messages.OF_REFUNDS.values()
+                return Notice(
+                    event_id=event_id,
+                    type=type,
+                    occurred_at=_moment(created),
+                    about=about if known else None,  # type: ignore[arg-type]
+                    attempt_id=parse_id(data.get("attempt_id")),
+                    payment_id=parse_id(data.get("payment_id")),
+                    payload=payload,
+                )
+        raise InvalidNotice("the message has not the members of one")
 
-    def _book(
-        self, session: Session, table: sa.Table, attempt_id: UUID, values: dict[str, Any], content: dict[str, Any]
-    ) -> tuple[dict[str, Any], bool]:
-        """Return the attempt's row and whether it was there before; one id has one row and one content."""
-        inserted = session.execute(
-            insert(table)
-            .values(attempt_id=attempt_id, created_at=self._now(), **values)
-            .on_conflict_do_nothing()
-            .returning(table.c.attempt_id)
-        ).first()
-        if inserted is None:
-            # The update also waits for a call with the same id that is under way.
-            self._update(session, table, attempt_id, calls=table.c.calls + 1)
-        row = self._row(session, table, attempt_id)
-        if row is None or any(row[name] != value for name, value in content.items()):
-            raise AttemptChangedError(f"attempt {attempt_id} came back with another content")
-        return row, inserted is None
+    def settle_due(self, at_most: int = 100) -> int:
+        """Let time pass for what is due by now: slow charges and refunds, authorizations that end.
 
-    @staticmethod
-    def _update(session: Session, table: sa.Table, attempt_id: UUID, **values: Any) -> None:
-        session.execute(sa.update(table).where(table.c.attempt_id == attempt_id).values(**values))
+        Whoever asks about one of them lets its time pass, too; this is for those that nobody asks about.
+        """
+        with self._books() as books:
+            return books.settle_due(at_most)
 
-    @staticmethod
-    def _row(session: Session, table: sa.Table, attempt_id: UUID) -> dict[str, Any] | None:
-        row = session.execute(sa.select(table).where(table.c.attempt_id == attempt_id)).mappings().one_or_none()
-        return None if row is None else dict(row)
+    def _do(self, order: Order, script: Script) -> Outcome:
+        if isinstance(order, Charge):
+            faultpoint.reach("sandbox.before_charge")
+            outcome = self._charge(order, script)
+            faultpoint.reach("sandbox.after_charge")
+            return outcome
+        with self._books() as books:
+            match order:
+                case Authentication():
+                    outcome = books.authenticate(order)
+                case Capture():
+                    outcome = books.capture(order)
+                case Void():
+                    outcome = books.void(order)
+                case GiveBack():
+                    outcome = books.give_back(order)
+        if isinstance(order, GiveBack):
+            faultpoint.reach("sandbox.after_refund")
+        return outcome
+
+    def _charge(self, order: Charge, script: Script) -> Outcome:
+        now = self._now()
+        charge = new_charge(order, script, now, self._terms)
+        writes = [Write(ADD_CHARGE, charge)]
+        if charge["status"] != "error":
+            writes.append(messages.adding(messages.of_charge(charge, now)))
+        try:
+            # The charge and its message in one round trip, which is a transaction by itself.
+            with autocommit(self._sessions.engine) as connection, saving():
+                write(connection, writes)
+        except IntegrityError as exc:
+            if constraint_of(exc) != "sandbox_charges_pkey":
+                raise
+            with self._books() as books:
+                return books.repeat_charge(order, script)
+        return charge_told(charge) or script.stumbles or NotExecuted("provider_error")
 
     @contextmanager
-    def _transaction(self) -> Iterator[Session]:
+    def _books(self) -> Iterator[Books]:
         with self._sessions() as session, session.begin():
-            yield session
-
-    def _wait(self) -> bool:
-        """Take the time that an answer takes; False if nobody waits that long."""
-        if self._latency > 0:
-            self._sleep(min(self._latency, self._timeout))
-        return self._latency < self._timeout
+            yield Books(session, self._now(), self._terms)
 
 
-def _told(charge: dict[str, Any]) -> Outcome:
-    if charge["status"] == "declined":
-        # The token's name without "tok_" is the reason that it stands for.
-        return Refused(charge["payment_method"].removeprefix("tok_"))
-    return Succeeded()
+def _moment(seconds: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError) as exc:
+        raise InvalidNotice("the message's time is out of range") from exc

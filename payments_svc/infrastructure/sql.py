@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Self
@@ -12,14 +11,21 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 
+from lib.database import Sessions
 from lib.statements import insert_unless_there
 from lib.uow import SqlUnitOfWork, constraint_of
 from lib.writes import Form, inserting
 from payments_svc.application.ports import Row
 from payments_svc.domain.customer import Customer, CustomerStatus
 from payments_svc.domain.idempotency import Claim
-from payments_svc.domain.payment import Payment, PaymentNotFound, PaymentStatus, ReferenceTaken
-from payments_svc.domain.refund import Refund, RefundNotFound
+from payments_svc.domain.payment import Payment
+from payments_svc.domain.payment_errors import PaymentNotFound, ReferenceTaken
+from payments_svc.domain.payment_status import PaymentStatus
+from payments_svc.domain.refund import Refund, RefundNotFound, RefundStatus
+from payments_svc.infrastructure.sql_history import SqlAuditTrail
+from payments_svc.infrastructure.sql_ledger import SqlLedger
+from payments_svc.infrastructure.sql_methods import SqlPaymentMethods
+from payments_svc.infrastructure.sql_notices import SqlNotices
 from payments_svc.infrastructure.tables import customers, idempotency_claims, payments, refunds, tombstones
 
 
@@ -35,6 +41,15 @@ class SqlPayments:
         if payment is None:
             raise PaymentNotFound("there is no such payment")
         return payment
+
+    def look(self, payment_id: UUID) -> Payment:
+        payment = self._session.get(Payment, payment_id)
+        if payment is None:
+            raise PaymentNotFound("there is no such payment")
+        return payment
+
+    def take_due(self, now: datetime, *, until: datetime, at_most: int, only: UUID | None = None) -> list[UUID]:
+        return _take_due(self._session, payments, now, until, at_most, only)
 
     def find_by_reference(self, customer_id: UUID, reference: str) -> UUID | None:
         return self._session.execute(
@@ -58,6 +73,32 @@ class SqlRefunds:
         if refund is None:
             raise RefundNotFound("there is no such refund")
         return refund
+
+    def look(self, refund_id: UUID) -> Refund:
+        refund = self._session.get(Refund, refund_id)
+        if refund is None:
+            raise RefundNotFound("there is no such refund")
+        return refund
+
+    def open_of(self, payment_id: UUID, *, at_most: int) -> list[UUID]:
+        is_open = refunds.c.status.in_((RefundStatus.PENDING, RefundStatus.UNKNOWN))
+        query = sa.select(refunds.c.id).where(refunds.c.payment_id == payment_id, is_open)
+        return list(self._session.execute(query.order_by(refunds.c.id).limit(at_most)).scalars())
+
+    def take_due(self, now: datetime, *, until: datetime, at_most: int, only: UUID | None = None) -> list[UUID]:
+        return _take_due(self._session, refunds, now, until, at_most, only)
+
+
+def _take_due(
+    session: Session, table: sa.Table, now: datetime, until: datetime, at_most: int, only: UUID | None
+) -> list[UUID]:
+    due = sa.select(table.c.id).where(table.c.next_check_at <= now)
+    if only is not None:
+        due = due.where(table.c.id == only)
+    due = due.order_by(table.c.next_check_at).limit(at_most).with_for_update(skip_locked=True)
+    put_off = sa.update(table).where(table.c.id.in_(due)).values(next_check_at=until).returning(table.c.id)
+    # Those who look at it later are to see what is in the database, not what a session remembers.
+    return list(session.execute(put_off, execution_options={"synchronize_session": False}).scalars())
 
 
 _ADD_CUSTOMER = insert_unless_there(customers, "(id)")
@@ -138,8 +179,8 @@ class SqlClaims:
             .with_for_update()
         ).scalar_one()
 
-    def get(self, attempt_id: UUID) -> Claim:
-        return self._session.get_one(Claim, attempt_id, with_for_update=True)
+    def find(self, attempt_id: UUID) -> Claim | None:
+        return self._session.get(Claim, attempt_id, with_for_update=True)
 
     def forget_answers(self, before: datetime) -> int:
         forgotten = self._session.execute(
@@ -157,6 +198,10 @@ class PaymentsUnitOfWork(SqlUnitOfWork):
     refunds: SqlRefunds
     customers: SqlCustomers
     claims: SqlClaims
+    ledger: SqlLedger
+    audit: SqlAuditTrail
+    payment_methods: SqlPaymentMethods
+    notices: SqlNotices
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -164,6 +209,10 @@ class PaymentsUnitOfWork(SqlUnitOfWork):
         self.refunds = SqlRefunds(self.session)
         self.customers = SqlCustomers(self)
         self.claims = SqlClaims(self.session)
+        self.ledger = SqlLedger(self)
+        self.audit = SqlAuditTrail(self)
+        self.payment_methods = SqlPaymentMethods(self)
+        self.notices = SqlNotices(self)
         return self
 
     def commit(self) -> None:
@@ -175,10 +224,16 @@ class PaymentsUnitOfWork(SqlUnitOfWork):
             raise
 
 
+_NOW = sa.bindparam("now", type_=sa.DateTime(timezone=True))
+_IS_DUE = sa.select(
+    sa.or_(*(sa.exists().where(table.c.next_check_at <= _NOW) for table in (payments, refunds))).label("is_due")
+)
+
+
 class SqlReads:
     """Each question is one statement in a session of its own."""
 
-    def __init__(self, sessions: Callable[[], Session]) -> None:
+    def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
     def payment(self, customer_id: UUID, payment_id: UUID) -> Row | None:
@@ -194,6 +249,10 @@ class SqlReads:
     def refunds(self, customer_id: UUID, payment_id: UUID, *, limit: int, before: UUID | None) -> list[Row]:
         query = sa.select(refunds).where(refunds.c.customer_id == customer_id, refunds.c.payment_id == payment_id)
         return self._newest(query, refunds.c.id, limit, before)
+
+    def is_anything_due(self, now: datetime) -> bool:
+        found = self._sessions.first(_IS_DUE, now=now)
+        return found is not None and bool(found["is_due"])
 
     def _newest(self, query: sa.Select[Any], id: sa.Column[Any], limit: int, before: UUID | None) -> list[Row]:
         # Ids are UUIDv7: their order is that of time.

@@ -8,13 +8,32 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from lib.ids import rfc3339
+from payments_svc.domain.payment_status import PaymentStatus
+
+
+def _moment(value: Any) -> Any:
+    return rfc3339(value) if isinstance(value, datetime) else value
 
 
 class Moment(fields.Field[datetime]):
     """A time as ``2026-01-31T12:00:00Z``; in a stored answer it is that already."""
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        return rfc3339(value) if isinstance(value, datetime) else value
+        return _moment(value)
+
+
+class WhileOpen(Moment):
+    """When the provider is asked next, while something is open there: other looks are nobody's business."""
+
+    def _serialize(self, value: Any, attr: Any, obj: Any, **more: Any) -> Any:
+        return None if obj.get("operation") is None else super()._serialize(value, attr, obj, **more)
+
+
+class WhileRequired(fields.Field[dict[str, Any]]):
+    """What the customer has to do, while they have to."""
+
+    def _serialize(self, value: Any, attr: Any, obj: Any, **__: Any) -> Any:  # noqa: ARG002
+        return value if obj["status"] == PaymentStatus.REQUIRES_ACTION else None
 
 
 class Metadata(fields.Field[dict[str, str]]):
@@ -24,20 +43,40 @@ class Metadata(fields.Field[dict[str, str]]):
         return dict(sorted(value.items()))
 
 
+class PendingOperation(fields.Field[Any]):
+    """What is under way at the provider, or null."""
+
+    def _serialize(self, value: Any, attr: Any, obj: Any, **__: Any) -> Any:  # noqa: ARG002
+        if obj["operation"] is None:
+            return None
+        return {
+            "type": str(obj["operation"]),
+            "amount": obj["operation_amount"],
+            "status": str(obj["operation_status"]),
+            "next_check_at": _moment(obj["next_check_at"]),
+        }
+
+
 class PaymentSchema(Schema):
     id = fields.String()
     status = fields.String()
     amount = fields.Integer()
     currency = fields.String()
+    capture_method = fields.String()
+    amount_capturable = fields.Integer()
     amount_captured = fields.Integer()
     amount_refunded = fields.Integer()
     payment_method = fields.String()
     decline_code = fields.String()
+    next_action = WhileRequired()
+    capture_before = Moment(attribute="authorized_until")
+    cancellation_reason = fields.String()
     description = fields.String()
     metadata = Metadata()
     reference = fields.String()
     provider = fields.String()
-    next_check_at = Moment()
+    pending_operation = PendingOperation(attribute="operation")
+    next_check_at = WhileOpen()
     created_at = Moment()
     updated_at = Moment()
 

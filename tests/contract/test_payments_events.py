@@ -2,7 +2,6 @@
 
 import json
 import re
-from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -13,15 +12,14 @@ from lib.outbox import envelope
 from payments_svc.domain.arguments import InvalidUserId
 from payments_svc.domain.details import Details
 from payments_svc.domain.money import Money
-from payments_svc.domain.outcome import Refused, Succeeded
+from payments_svc.domain.outcome import Authorized, Refused, Succeeded, Voided
 from payments_svc.domain.payment import Payment
 from payments_svc.presentation.service import PaymentsService
-from tests.fakes.payments import NOON, FakeWorld
+from tests.fakes.payments import DEADLINES, NOON, FakeWorld
 
 HERE = Path(__file__).parent
 SAMPLES = sorted(HERE.glob("payment.*.json"))
 SENSITIVE = re.compile("email|name|description|metadata|method|token|secret|card|key", re.IGNORECASE)
-CHECK = NOON + timedelta(minutes=5)
 
 
 def sample(event_type):
@@ -48,22 +46,21 @@ def created():
 def attempted(outcome):
     payment = created()
     payment.pull_events()
-    payment.start_attempt(new_id(), payment_method="tok_visa", provider="sandbox", now=NOON, check_at=CHECK)
-    payment.settle(outcome, now=NOON, check_at=CHECK)
+    payment.begin_charge(new_id(), payment_method="tok_visa", provider="sandbox", now=NOON, check_at=NOON)
+    payment.settle(outcome, now=NOON, deadlines=DEADLINES)
     return payment
 
 
-def succeeded():
-    return attempted(Succeeded())
-
-
-def failed():
-    return attempted(Refused("insufficient_funds"))
-
-
 def refunded():
-    payment = succeeded()
-    payment.pull_events()
+    return refunds(Succeeded())
+
+
+def refund_failed():
+    return refunds(Succeeded(), Refused("expired_or_canceled_card"))
+
+
+def refunds(*outcomes):
+    payment = attempted(Succeeded())
     refund = payment.open_refund(
         id=new_id(),
         attempt_id=new_id(),
@@ -71,17 +68,22 @@ def refunded():
         reason="for Ann Example",
         requested_by=payment.customer_id,
         now=NOON,
-        check_at=CHECK,
+        check_at=NOON,
     )
-    payment.settle_refund(refund, Succeeded(), now=NOON, check_at=CHECK)
+    for outcome in outcomes:
+        payment.pull_events()
+        payment.settle_refund(refund, outcome, now=NOON, deadlines=DEADLINES)
     return payment
 
 
 HAPPENINGS = {
     "payment.created": created,
-    "payment.succeeded": succeeded,
-    "payment.failed": failed,
+    "payment.authorized": lambda: attempted(Authorized(NOON)),
+    "payment.succeeded": lambda: attempted(Succeeded()),
+    "payment.failed": lambda: attempted(Refused("insufficient_funds")),
+    "payment.canceled": lambda: attempted(Voided("expired")),
     "payment.refunded": refunded,
+    "payment.refund_failed": refund_failed,
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lib.outbox import envelope
 from users_svc.domain import connection as module
-from users_svc.domain.connection import Connection, PendingRequests
+from users_svc.domain.connection import Connection, Opening, PendingRequests, connections_of
 from users_svc.domain.relationship import Relationship
 
 HERE = Path(__file__).parent
@@ -42,7 +42,9 @@ HAPPENINGS = [
     ("user.follow_requested", lambda: after(between(ANN, BOB, approves=True), "follow")),
     ("user.follow_accepted", lambda: after(between(BOB, ANN, requested_by=True), "accept")),
     ("user.follow_accepted", settled),
+    ("user.follow_opened", lambda: Opening(UUID(sample("user.follow_opened")["subject"]), BOB)),
 ]
+ACTS = sorted({name for name, _ in HAPPENINGS} - {"user.follow_opened"})
 
 
 @pytest.mark.parametrize("name, happening", HAPPENINGS)
@@ -59,12 +61,20 @@ def test_every_event_has_a_sample():
     assert defined == {name for name, _ in HAPPENINGS}
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _ in HAPPENINGS}))
+@pytest.mark.parametrize("name", ACTS)
 def test_an_event_holds_ids_only(name):
     """No names, no addresses: everybody at the broker may read it."""
     agreed = sample(name)
     assert sorted(agreed["data"].values()) == sorted([str(ANN), str(BOB)])
-    assert agreed["subject"] in agreed["data"].values()
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_the_connections_of_a_person_have_a_numbering_of_their_own(name):
+    """Not that of the profile, nor that of the account: one subject has one increasing sequence."""
+    agreed = sample(name)
+    assert agreed["subject"] in {str(connections_of(UUID(each))) for each in agreed["data"].values()}
+    others = {sample(other)["subject"] for other in ("user.profile.updated", "user.registered", "notification.created")}
+    assert agreed["subject"] not in others
 
 
 @pytest.mark.parametrize("act", ["mute", "unmute", "unblock", "reject"])
@@ -77,4 +87,5 @@ def test_what_nobody_else_is_to_know_has_no_event(act):
 def test_a_block_is_told_with_the_blocker_as_its_subject():
     """Events about a person go by their subject: one that had the blocked person there could be told to them."""
     agreed = sample("user.blocked")
-    assert agreed["subject"] == agreed["data"]["blocker_id"] != agreed["data"]["blocked_id"]
+    assert agreed["subject"] == str(connections_of(UUID(agreed["data"]["blocker_id"])))
+    assert agreed["data"]["blocker_id"] != agreed["data"]["blocked_id"]

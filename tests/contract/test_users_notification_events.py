@@ -32,6 +32,10 @@ def sample():
     return json.loads((HERE / "notification.created.json").read_text(encoding="utf-8"))
 
 
+def news_for(inbox, **more):
+    return News(user_id=inbox.id, event_id=new_id(), actor_id=new_id(), happened_at=utc_now(), **more)
+
+
 def published(inbox, correlation_id):
     ((sequence, event),) = inbox.pull_events()
     return json.loads(json.dumps(envelope(str(inbox.id), sequence, event, correlation_id)))
@@ -39,9 +43,7 @@ def published(inbox, correlation_id):
 
 def test_the_event_is_the_sample(sample):
     inbox = Inbox(UUID(sample["subject"]), sequence=16, unread=2)
-    inbox.deliver(
-        News(user_id=inbox.id, type="followed", event_id=new_id(), actor_id=new_id()), id=new_id(), now=utc_now()
-    )
+    inbox.deliver(news_for(inbox, type="followed"), id=new_id())
     event = published(inbox, sample["correlation_id"])
     assert {**event, "id": sample["id"], "occurred_at": sample["occurred_at"]} == sample
     assert (sample["type"], sample["schema_version"]) == (NotificationCreated.type, NotificationCreated.schema_version)
@@ -50,8 +52,8 @@ def test_the_event_is_the_sample(sample):
 def test_the_event_does_not_tell_what_is_new():
     """Everybody at the broker may read it, and whoever is blocked or muted must learn nothing of it."""
     inbox = Inbox(new_id())
-    news = News(user_id=inbox.id, type="payment_failed", event_id=new_id(), actor_id=new_id(), data={"amount": 1050})
-    inbox.deliver(news, id=new_id(), now=utc_now())
+    news = news_for(inbox, type="payment_failed", data={"amount": 1050})
+    inbox.deliver(news, id=new_id())
     text = json.dumps(published(inbox, "c"))
     for secret in (str(news.actor_id), str(news.event_id), "payment_failed", "1050", "amount"):
         assert secret not in text

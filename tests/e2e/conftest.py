@@ -10,6 +10,7 @@ from tests.e2e.client import Client
 from tests.e2e.mailbox import Mailbox
 from tests.support import databases
 from tests.support.stack import Stack
+from tests.support.vhosts import Vhost
 
 
 @pytest.fixture
@@ -21,9 +22,9 @@ def client(stack: Stack) -> Client:
 @pytest.fixture
 def lonely(infrastructure: Infrastructure, migrated: dict[str, str], tmp_path: Path) -> Iterator[Stack]:
     """A broker (vhost) and databases that no process has ever seen."""
-    infrastructure.rabbitmq.ctl("add_vhost", "lonely")
-    infrastructure.rabbitmq.ctl("set_permissions", "-p", "lonely", "guest", ".*", ".*", ".*")
-    changed = {"AMQP_URI": migrated["AMQP_URI"].rstrip("/") + "/lonely"}
+    vhost = Vhost(infrastructure, "lonely")
+    vhost.make()
+    changed = {"AMQP_URI": vhost.uri}
     for name in databases.SERVICES.values():
         for variable in (f"{name.upper()}_DATABASE_URL", f"{name.upper()}_MIGRATION_DATABASE_URL"):
             changed[variable] = databases.on_database(migrated[variable], f"{name}_lonely")
@@ -31,7 +32,7 @@ def lonely(infrastructure: Infrastructure, migrated: dict[str, str], tmp_path: P
     stack = Stack({**migrated, **changed}, tmp_path)
     yield stack
     stack.stop()
-    infrastructure.rabbitmq.ctl("delete_vhost", "lonely")
+    vhost.remove()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import email.policy
 import re
 from email import message_from_bytes
 from email.message import EmailMessage
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -47,7 +48,9 @@ class Mailbox:
         return "".join(found.groups())
 
 
+@cache
 def _read(file: Path) -> EmailMessage:
+    """A name's content never changes, and the folder of a long run holds thousands."""
     return cast(EmailMessage, message_from_bytes(file.read_bytes(), policy=email.policy.default))
 
 

@@ -23,6 +23,7 @@ from tests.e2e.client import Client
 from tests.e2e.test_main_journey import rows
 from tests.support import databases
 from tests.support.stack import Stack
+from tests.support.vhosts import Vhost
 from tests.support.waiting import eventually, stays
 
 WANTED = ("auth_svc", "users_svc")
@@ -115,9 +116,9 @@ def test_a_broker_that_has_lost_its_data_gets_its_queues_and_its_events_back(
     sent = "select 1 from outbox where envelope->>'subject' = :id and sent_at is not null"
     eventually(lambda: rows(database, "auth_lonely", sent, id=lost))
 
-    infrastructure.rabbitmq.ctl("delete_vhost", "lonely")
-    infrastructure.rabbitmq.ctl("add_vhost", "lonely")
-    infrastructure.rabbitmq.ctl("set_permissions", "-p", "lonely", "guest", ".*", ".*", ".*")
+    vhost = Vhost(infrastructure, "lonely")
+    vhost.remove()
+    vhost.make()
     # auth_svc and the gateway have gone on running, and find back without hands.
     unheard = eventually(lambda: _registered(lonely), within=15)
     eventually(lambda: rows(database, "auth_lonely", sent, id=unheard))

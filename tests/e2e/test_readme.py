@@ -37,8 +37,9 @@ def test_the_first_tour_works_as_written(stack: Stack) -> None:
     assert result.returncode == 0, result.stderr
     # The rest is the mail.
     answers = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
-    (registered, login, profile, public, payment, again, half, rest, refused, invited, *others) = answers
-    (verified, sessions, happened, edited, found, inbox, refreshed) = others
+    (registered, login, profile, public, payment, again, half, rest, refused, *others) = answers
+    (held, captured, unknown, moved, invited, verified, sessions, *others) = others
+    (happened, edited, found, inbox, refreshed) = others
     assert registered["token_type"] == "Bearer"
     assert profile["id"] == registered["user"]["id"] == login["user"]["id"] == public["id"]
     assert "email" not in public
@@ -46,6 +47,11 @@ def test_the_first_tour_works_as_written(stack: Stack) -> None:
     assert again == payment
     assert (half["amount"], rest["amount"]) == (999, 1000)
     assert (refused["status"], refused["code"]) == (422, "refund_exceeds_captured")
+    assert (held["status"], held["amount_capturable"]) == ("requires_capture", 5000)
+    assert (captured["status"], captured["amount_captured"]) == ("succeeded", 3000)
+    assert unknown["status"] == "unknown"
+    assert unknown["next_check_at"]
+    assert moved["data"][0]["amount"] == 3000
     assert set(invited) == {"id", "email", "name"}
     assert refreshed["refresh_token"] != login["refresh_token"]
     assert verified == {"status": "verified"}

@@ -71,7 +71,11 @@ def test_eight_at_once_for_one_address_get_one_answer(private: Stack, mailbox: M
 def test_adding_a_user_tells_nobody_whether_the_address_is_taken(private: Stack, mailbox: Mailbox) -> None:
     taken, free = unique_email(), unique_email()
     register(private, taken)
-    assert one_answer([invite(private, email) for email in (taken, free, taken.upper(), free)])
+    answers = [invite(private, email) for email in (taken, free)]
+    # Of two claims that are asked for at the same moment, the older one is dropped if it is made last.
+    assert mailbox.newest(free, "claim")
+    answers += [invite(private, email) for email in (taken.upper(), free)]
+    assert one_answer(answers)
     assert mailbox.newest(taken, "account_exists", count=2)
     assert not mailbox.all(taken, "claim")
     # Whose mailbox it is can claim the account, which has its profile as any other.

@@ -82,17 +82,25 @@ def test_for_who_is_blocked_the_other_does_not_exist(people: list[Client]) -> No
         ("GET", "/users/{}/following"),
         ("GET", "/users/{}/relationship"),
         ("PUT", "/users/{}/follow"),
-        ("DELETE", "/users/{}/follow"),
         ("PUT", "/users/{}/block"),
-        ("DELETE", "/users/{}/block"),
         ("PUT", "/users/{}/mute"),
-        ("DELETE", "/users/{}/mute"),
         ("POST", "/users/follow-requests/{}/accept"),
-        ("POST", "/users/follow-requests/{}/reject"),
     ):
         answer = bob.request(method, path.format(ann.user_id))
         assert answer.status_code == 404, (method, path)
         assert told(answer) == told(bob.request(method, path.format(unknown))), (method, path)
+    # What is taken back is no more, whether there was something or not, and whoever it is.
+    for method, path in (
+        ("DELETE", "/users/{}/follow"),
+        ("DELETE", "/users/{}/block"),
+        ("DELETE", "/users/{}/mute"),
+        ("POST", "/users/follow-requests/{}/reject"),
+    ):
+        for user_id in (ann.user_id, ann.user_id, unknown, cat.user_id):
+            if user_id != cat.user_id or "follow" not in path:
+                assert bob.request(method, path.format(user_id)).status_code == 204, (method, path)
+        assert bob.request(method, path.format("nobody")).status_code == 404
+    assert counts(bob, cat)[0] == len(listed(bob, f"/users/{cat.user_id}/followers")) == 1
     assert listed(bob, f"/users/{cat.user_id}/followers") == [bob.user_id]
     assert listed(cat, f"/users/{cat.user_id}/followers") == [ann.user_id, bob.user_id]
     assert listed(ann, "/users/blocks") == [bob.user_id]
@@ -116,5 +124,5 @@ def test_a_private_account_chooses_its_followers(people: list[Client]) -> None:
     assert listed(bob, f"/users/{ann.user_id}/followers") == [bob.user_id]
     assert cat.request("PUT", f"/users/{ann.user_id}/follow").status_code == 204
     assert ann.request("PATCH", "/users/profile", json={"private": False}).status_code == 200
-    assert listed(cat, f"/users/{ann.user_id}/followers") == [cat.user_id, bob.user_id]
+    eventually(lambda: listed(cat, f"/users/{ann.user_id}/followers") == [cat.user_id, bob.user_id], within=2)
     assert listed(ann, "/users/follow-requests") == []

@@ -6,7 +6,9 @@ import time
 from typing import Any
 
 import pytest
+import requests
 import sqlalchemy as sa
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.client import Client, unique_email
 from tests.e2e.mailbox import Mailbox
@@ -87,9 +89,8 @@ def test_people_hear_of_their_followers_and_of_nobody_whom_they_block_or_mute(st
     assert types(bob) == types(carl) == []
 
 
-@pytest.mark.faults
-def test_a_process_killed_after_sending_a_mail_sends_the_same_one_again(stack: Stack, database: Any) -> None:
-    """And the link in it ends such mails, without signing in."""
+def proved(stack: Stack, database: Any) -> tuple[Client, str]:
+    """Return somebody who has shown to read the mail to their address."""
     email = unique_email()
     ann = Client(stack.url).register(email=email)
     token = Mailbox(stack.mail).token(email, "verification")
@@ -101,14 +102,62 @@ def test_a_process_killed_after_sending_a_mail_sends_the_same_one_again(stack: S
             return connection.scalar(asked, {"id": ann.user_id}) is not None
 
     eventually(is_proved)
+    return ann, email
+
+
+def mails_made_due(database: Any, client: Client) -> bool:
+    """Let the minute, or the lease of the process that died, be over."""
+    with database("users") as connection:
+        statement = "update pending_notification_mails set due_at = now() where user_id = :id"
+        found = connection.execute(sa.text(statement), {"id": client.user_id})
+        connection.commit()
+    return bool(found.rowcount)
+
+
+def metric(stack: Stack, name: str, **labels: str) -> float | None:
+    """Return a number that users_svc tells its operator, or None."""
+    port = stack.environment["USERS_HTTP_PORT"]
+    text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+    samples = [each for family in text_string_to_metric_families(text) for each in family.samples]
+    return next((each.value for each in samples if each.name == name and each.labels == labels), None)
+
+
+def test_a_refresh_token_that_two_have_is_in_the_inbox_and_in_one_mail(stack: Stack, database: Any) -> None:
+    """The mail is auth_svc's, which knew first."""
+    ann, email = proved(stack, database)
+    phone = Client(stack.url).login(email)
+    tokens = [phone.tokens["refresh_token"]]
+    for _ in range(2):
+        answer = phone.post("/auth/refresh", {"refresh_token": tokens[-1]})
+        tokens.append(answer.json()["refresh_token"])
+    assert phone.post("/auth/refresh", {"refresh_token": tokens[0]}).json()["code"] == "refresh_reused"
+    (told,) = eventually(lambda: inbox(ann)["data"])
+    assert (told["type"], told["actor"]) == ("refresh_reused", None)
+    assert set(told["data"]) == {"session_id"}
+    Mailbox(stack.mail).newest(email, "session_ended")
+    assert Mailbox(stack.mail).all(email, "refresh_reused") == []
+    assert not mails_made_due(database, ann)
+    assert ann.get("/users/notification-preferences").json()["types"]["refresh_reused"]["email"] is True
+
+
+def test_what_becomes_of_mails_is_told_to_whoever_looks_after_the_system(stack: Stack, database: Any) -> None:
+    ann, email = proved(stack, database)
+    sent = {"kind": "payment_succeeded", "outcome": "sent", "reason": ""}
+    before = metric(stack, "users_notification_mails_total", **sent) or 0
+    assert ann.pay().status_code == 201
+    eventually(lambda: mails_made_due(database, ann))
+    Mailbox(stack.mail).newest(email, "payment_succeeded")
+    eventually(lambda: metric(stack, "users_notification_mails_total", **sent) == before + 1)
+    assert metric(stack, "users_notification_mails_waiting") is not None
+
+
+@pytest.mark.faults
+def test_a_process_killed_after_sending_a_mail_sends_the_same_one_again(stack: Stack, database: Any) -> None:
+    """And the link in it ends such mails, without signing in."""
+    ann, email = proved(stack, database)
 
     def make_due() -> bool:
-        """Let the minute, or the lease of the process that died, be over."""
-        with database("users") as connection:
-            statement = "update pending_notification_mails set due_at = now() where user_id = :id"
-            found = connection.execute(sa.text(statement), {"id": ann.user_id})
-            connection.commit()
-        return bool(found.rowcount)
+        return mails_made_due(database, ann)
 
     with SmtpServer() as server:
         stack.stop(["users_svc"])

@@ -155,6 +155,34 @@ def test_a_profile_is_hidden_and_shown_with_its_account_within_two_seconds(
     eventually(lambda: requests.get(address, timeout=5).status_code == 200, within=2)
 
 
+def test_a_look_at_a_closed_profile_is_audited_although_the_process_dies(
+    client: Client, stack: Stack, mailbox: Mailbox
+) -> None:
+    """Killed between what is written for the answer and what is told of it."""
+    client.register(name="Ada")
+    assert client.get("/users/profile").status_code == 200
+    admin = _administrator(stack, mailbox)
+    assert admin.post(f"/admin/accounts/{client.user_id}/disable", {"reason": "a test"}).status_code == 200
+    eventually(lambda: requests.get(f"{stack.url}/users/{client.user_id}", timeout=5).status_code == 404)
+
+    def looks() -> list[tuple[str, str]]:
+        found = admin.get("/admin/audit", params={"account_id": client.user_id, "kind": "profile.read"}).json()["data"]
+        return [(each["actor_id"], each["request_id"]) for each in found]
+
+    assert looks() == []
+    stack.stop(["users_svc"])
+    try:
+        stack.start("users_svc", FAULT_POINT="relay.before_publish")
+        # The answer comes or not: that is a race.
+        admin.get(f"/users/{client.user_id}", headers={"X-Request-ID": "a-look-at-ada"})
+        assert stack.wait_end("users_svc") == -9
+        assert looks() == []
+    finally:
+        stack.stop(["users_svc"])
+        stack.start("users_svc")
+    eventually(lambda: looks() and set(looks()) == {(admin.user_id, "a-look-at-ada")})
+
+
 def _administrator(stack: Stack, mailbox: Mailbox) -> Client:
     email = unique_email()
     made = subprocess.run(

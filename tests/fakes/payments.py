@@ -1,7 +1,7 @@
 """payments_svc without a database and without a provider.
 
 `FakeUnitOfWork` and `FakeReads` pass the contract tests of the ones on PostgreSQL
-(tests/integration/payments/test_payments_unit_of_work.py), `FakeProvider` those of the providers
+(tests/integration/payments/test_payments_unit_of_work.py), `FakeProvider` (payment_provider.py) those of the providers
 (tests/integration/payments/provider_contract.py).
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,13 +19,21 @@ from uuid import UUID
 from lib.aggregate import DomainEvent
 from lib.errors import SeenBefore
 from lib.ids import new_id
+from payments_svc.application.history_ports import By
 from payments_svc.application.ports import Ports, Row, Rules
 from payments_svc.domain.customer import Customer, CustomerStatus
-from payments_svc.domain.details import UnknownPaymentMethod, UnsupportedPaymentMethod
 from payments_svc.domain.idempotency import Claim
-from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, Outcome, Refused, Succeeded
-from payments_svc.domain.payment import Payment, PaymentNotFound, PaymentStatus, ReferenceTaken
+from payments_svc.domain.ledger import Posting, PostingKind
+from payments_svc.domain.movements import Change, Deadlines
+from payments_svc.domain.notice import StoredNotice
+from payments_svc.domain.payment import Payment
+from payments_svc.domain.payment_errors import PaymentNotFound, ReferenceTaken
+from payments_svc.domain.payment_method import PaymentMethod
+from payments_svc.domain.payment_status import PaymentStatus
 from payments_svc.domain.refund import Refund, RefundNotFound
+from tests.fakes.payment_methods import FakePaymentMethods
+from tests.fakes.payment_notices import FakeNotices
+from tests.fakes.payment_provider import FakeProvider
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 RULES = Rules(
@@ -36,12 +43,28 @@ RULES = Rules(
     check_schedule=(timedelta(minutes=5), timedelta(hours=1)),
 )
 
-Entity = TypeVar("Entity", Payment, Refund, Claim, Customer)
+DEADLINES = Deadlines(
+    unknown=NOON + timedelta(minutes=5), accepted=NOON + timedelta(minutes=10), action=NOON + timedelta(days=1)
+)
+
+Entity = TypeVar("Entity", Payment, Refund, Claim, Customer, PaymentMethod)
+Due = TypeVar("Due", Payment, Refund)
 
 
 def duplicate(entity: Entity) -> Entity:
     """Return an equal entity that shares nothing; made anew, as an ORM's instance cannot just be copied."""
     return replace(entity, **{each.name: copy.deepcopy(getattr(entity, each.name)) for each in fields(entity)})
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the audit trail."""
+
+    payment_id: UUID
+    customer_id: UUID
+    change: Change
+    by: By
+    at: datetime
 
 
 @dataclass
@@ -52,6 +75,10 @@ class FakeState:
     customers: dict[UUID, Customer] = field(default_factory=dict)
     tombstones: dict[UUID, datetime] = field(default_factory=dict)
     inbox: set[tuple[str, str]] = field(default_factory=set)
+    postings: dict[tuple[PostingKind, UUID], Posting] = field(default_factory=dict)
+    trail: list[Line] = field(default_factory=list)
+    methods: dict[UUID, PaymentMethod] = field(default_factory=dict)
+    notices: dict[UUID, StoredNotice] = field(default_factory=dict)
 
     def duplicate(self) -> FakeState:
         return FakeState(
@@ -61,6 +88,10 @@ class FakeState:
             customers={key: duplicate(each) for key, each in self.customers.items()},
             tombstones=dict(self.tombstones),
             inbox=set(self.inbox),
+            postings=dict(self.postings),
+            trail=list(self.trail),
+            methods={key: duplicate(each) for key, each in self.methods.items()},
+            notices={key: replace(each) for key, each in self.notices.items()},
         )
 
 
@@ -91,6 +122,12 @@ class FakePayments:
         except KeyError:
             raise PaymentNotFound("there is no such payment") from None
 
+    def look(self, payment_id: UUID) -> Payment:
+        return duplicate(self.get(payment_id))
+
+    def take_due(self, now: datetime, *, until: datetime, at_most: int, only: UUID | None = None) -> list[UUID]:
+        return _take_due(self._state.payments, now, until, at_most, only)
+
     def find_by_reference(self, customer_id: UUID, reference: str) -> UUID | None:
         for each in self._state.payments.values():
             if _reference(each) == (customer_id, reference):
@@ -116,6 +153,24 @@ class FakeRefunds:
             return self._state.refunds[refund_id]
         except KeyError:
             raise RefundNotFound("there is no such refund") from None
+
+    def look(self, refund_id: UUID) -> Refund:
+        return duplicate(self.get(refund_id))
+
+    def open_of(self, payment_id: UUID, *, at_most: int) -> list[UUID]:
+        found = [each for each in self._state.refunds.values() if each.payment_id == payment_id and each.awaits_outcome]
+        return sorted(each.id for each in found)[:at_most]
+
+    def take_due(self, now: datetime, *, until: datetime, at_most: int, only: UUID | None = None) -> list[UUID]:
+        return _take_due(self._state.refunds, now, until, at_most, only)
+
+
+def _take_due(rows: dict[UUID, Due], now: datetime, until: datetime, at_most: int, only: UUID | None) -> list[UUID]:
+    due = [each for each in rows.values() if each.next_check_at is not None and each.next_check_at <= now]
+    taken = sorted((each for each in due if only in (None, each.id)), key=lambda each: each.next_check_at or now)
+    for each in taken[:at_most]:
+        each.next_check_at = until
+    return [each.id for each in taken[:at_most]]
 
 
 class FakeCustomers:
@@ -147,8 +202,8 @@ class FakeClaims:
         self._state.claims[claim.attempt_id] = claim
         return claim
 
-    def get(self, attempt_id: UUID) -> Claim:
-        return self._state.claims[attempt_id]
+    def find(self, attempt_id: UUID) -> Claim | None:
+        return self._state.claims.get(attempt_id)
 
     def forget_answers(self, before: datetime) -> int:
         old = [
@@ -159,6 +214,24 @@ class FakeClaims:
         for each in old:
             each.answer = None
         return len(old)
+
+
+class FakeLedger:
+    def __init__(self, state: FakeState) -> None:
+        self._state = state
+
+    def post(self, posting: Posting, now: datetime) -> None:
+        key = (posting.kind, posting.source_id)
+        assert key not in self._state.postings, f"a second posting: {key}"
+        self._state.postings[key] = posting
+
+
+class FakeAuditTrail:
+    def __init__(self, state: FakeState) -> None:
+        self._state = state
+
+    def add(self, payment_id: UUID, customer_id: UUID, change: Change, by: By, now: datetime) -> None:
+        self._state.trail.append(Line(payment_id, customer_id, change, by, now))
 
 
 class FakeUnitOfWork:
@@ -173,6 +246,10 @@ class FakeUnitOfWork:
         self.refunds = FakeRefunds(self._state)
         self.customers = FakeCustomers(self._state)
         self.claims = FakeClaims(self._state)
+        self.ledger = FakeLedger(self._state)
+        self.audit = FakeAuditTrail(self._state)
+        self.payment_methods = FakePaymentMethods(self._state.methods)
+        self.notices = FakeNotices(self._state)
         self._noted: set[tuple[str, str]] = set()
         return self
 
@@ -199,6 +276,7 @@ class FakeUnitOfWork:
             raise ReferenceTaken("another payment has this reference")
         for payment in self._state.payments.values():
             self._database.events += payment.pull_events()
+        self._database.events += self.notices.pull_events()
         self._database.committed = self._state.duplicate()
         self._database.commits += 1
 
@@ -220,6 +298,11 @@ class FakeReads:
         rows = [row for row in self._refunds(customer_id) if row["payment_id"] == payment_id]
         return _newest(rows, limit, before)
 
+    def is_anything_due(self, now: datetime) -> bool:
+        state = self._database.committed
+        rows = (*state.payments.values(), *state.refunds.values())
+        return any(each.next_check_at is not None and each.next_check_at <= now for each in rows)
+
     def _payments(self, customer_id: UUID) -> list[Row]:
         return [_row(each) for each in self._database.committed.payments.values() if each.customer_id == customer_id]
 
@@ -236,74 +319,11 @@ def _newest(rows: list[Row], limit: int, before: UUID | None) -> list[Row]:
     return sorted(older, key=lambda row: row["id"], reverse=True)[:limit]
 
 
-class FakeProvider:
-    """A provider in memory, with the sandbox's tokens; refuses to be asked inside a transaction.
+class NotAsked:
+    """A port that a test has nothing behind."""
 
-    ``charged`` and ``refunded`` are its books: attempt id → amount. ``asked`` lists what was asked of it.
-    ``during`` is called while it is asked, ``answer`` instead of what it would answer; both once.
-    """
-
-    name = "fake"
-
-    def __init__(self, database: FakeDatabase | None = None) -> None:
-        self._database = database
-        self.charged: dict[UUID, int] = {}
-        self.refunded: dict[UUID, int] = {}
-        self.asked: list[tuple[str, UUID]] = []
-        self.during: Callable[[], Any] | None = None
-        self.answer: Outcome | None = None
-        self._outcomes: dict[UUID, Outcome] = {}
-        self._failed: set[UUID] = set()
-
-    def check_payment_method(self, payment_method: str) -> None:
-        if payment_method in ("tok_3ds", "tok_async"):
-            raise UnsupportedPaymentMethod("not supported", "/payment_method")
-        if not payment_method.startswith("tok_"):
-            raise UnknownPaymentMethod("no such token", "/payment_method")
-
-    def charge(self, attempt_id: UUID, amount: int, currency: str, payment_method: str) -> Outcome:
-        if payment_method == "tok_unreachable":
-            self._note("charge", attempt_id)
-            return NotExecuted("provider_unreachable")
-        if payment_method == "tok_error" and attempt_id not in self._failed:
-            self._note("charge", attempt_id)
-            self._failed.add(attempt_id)
-            return NotExecuted("provider_error")
-        declined = payment_method not in ("tok_visa", "tok_timeout", "tok_error")
-        outcome = Refused(payment_method.removeprefix("tok_")) if declined else Succeeded()
-        if not declined:
-            self.charged[attempt_id] = amount
-        self._outcomes[attempt_id] = outcome
-        self._note("charge", attempt_id)
-        return MayHaveHappened() if payment_method == "tok_timeout" else self._told(outcome)
-
-    def refund(self, attempt_id: UUID, charge_attempt_id: UUID, amount: int, currency: str) -> Outcome:
-        outcome: Outcome = Refused("charge_not_found")
-        if charge_attempt_id in self.charged:
-            given = sum(each for key, each in self.refunded.items() if key != attempt_id)
-            too_much = given + amount > self.charged[charge_attempt_id]
-            outcome = Refused("refund_exceeds_charge") if too_much else Succeeded()
-        if isinstance(outcome, Succeeded):
-            self.refunded[attempt_id] = amount
-            self._outcomes[attempt_id] = outcome
-        self._note("refund", attempt_id)
-        return self._told(outcome)
-
-    def lookup(self, attempt_id: UUID) -> Outcome | None:
-        self._note("lookup", attempt_id)
-        return self._outcomes.get(attempt_id)
-
-    def _told(self, outcome: Outcome) -> Outcome:
-        answer, self.answer = self.answer or outcome, None
-        return answer
-
-    def _note(self, question: str, attempt_id: UUID) -> None:
-        if self._database is not None and self._database.in_transaction:
-            raise AssertionError("the provider was called inside a transaction")
-        self.asked.append((question, attempt_id))
-        during, self.during = self.during, None
-        if during is not None:
-            during()
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"nothing is there to ask: {name}")
 
 
 @dataclass
@@ -315,17 +335,25 @@ class FakeWorld:
     rules: Rules = RULES
 
     def __post_init__(self) -> None:
-        self.provider = FakeProvider(self.database)
+        self.provider = FakeProvider(lambda: self.database.in_transaction, lambda: self.time)
+        self.reached: list[tuple[str, str]] = []
 
-    def ports(self) -> Ports:
-        return Ports(
+    def ports(self, **others: Any) -> Ports:
+        """:param others: ports in place of these, or beside them"""
+        ports = Ports(
             unit_of_work=partial(FakeUnitOfWork, self.database),
             reads=FakeReads(self.database),
+            history=NotAsked(),
+            ledger=NotAsked(),
+            payment_methods=NotAsked(),
             provider=self.provider,
+            providers={self.provider.name: self.provider},
             now=lambda: self.time,
             new_id=new_id,
             rules=self.rules,
+            reached=lambda point, detail: self.reached.append((point, detail)),
         )
+        return replace(ports, **others)
 
     @property
     def payments(self) -> dict[UUID, Payment]:
@@ -346,6 +374,15 @@ class FakeWorld:
     @property
     def tombstones(self) -> dict[UUID, datetime]:
         return self.database.committed.tombstones
+
+    @property
+    def postings(self) -> list[Posting]:
+        return list(self.database.committed.postings.values())
+
+    @property
+    def trail(self) -> list[tuple[str, str]]:
+        """The history: what happened, and by whose doing."""
+        return [(line.change.action, str(line.by.kind)) for line in self.database.committed.trail]
 
     @property
     def events(self) -> list[DomainEvent]:

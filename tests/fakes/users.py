@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
+from lib.aggregate import Aggregate, DomainEvent
 from lib.errors import SeenBefore
 from lib.ids import new_id
 from users_svc.application.ports import Ports
@@ -23,6 +24,7 @@ from users_svc.domain.account_state import AccountState
 from users_svc.domain.connection import PendingRequests
 from users_svc.domain.handle import HandleTaken
 from users_svc.domain.identity import EmailTaken, Identity, RequestKeyReused
+from users_svc.domain.notification_rules import NotificationRules
 from users_svc.domain.profile import Profile, UserNotFound
 from users_svc.domain.statistics import DayStatistics
 
@@ -72,6 +74,7 @@ class FakeHandles:
 
     def move(self, user_id: UUID, *, given_up: str | None, taken: str | None, now: datetime) -> None:
         if given_up is not None:
+            self.retired = {key: each for key, each in self.retired.items() if each[0] != user_id}
             self.retired[given_up] = (user_id, now)
         if taken is not None:
             self.retired.pop(taken, None)
@@ -110,10 +113,10 @@ class Elsewhere:
 class FakeConnections:
     """Nobody follows anybody; the edges are tested on PostgreSQL."""
 
-    def leave(self, user_id: UUID) -> None:
-        """There is nothing to leave."""
+    def leave(self, user_id: UUID, most: int) -> bool:
+        return True
 
-    def pending(self, user_id: UUID) -> PendingRequests:
+    def pending(self, user_id: UUID, most: int) -> PendingRequests:
         return PendingRequests(user_id, [])
 
 
@@ -134,6 +137,7 @@ class FakeState:
     profiles: FakeProfiles = field(default_factory=FakeProfiles)
     statistics: FakeStatistics = field(default_factory=FakeStatistics)
     inbox: set[tuple[str, str]] = field(default_factory=set)
+    told: list[DomainEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.handles = FakeHandles(self.profiles)
@@ -186,6 +190,9 @@ class FakeUnitOfWork:
     @property
     def handles(self) -> FakeHandles:
         return self._state.handles
+
+    def announce(self, aggregate: Aggregate) -> None:
+        self._state.told += [event for _, event in aggregate.pull_events()]
 
     def note(self, handler: str, event_id: str) -> None:
         self._noted.add((handler, event_id))
@@ -280,8 +287,11 @@ class FakeWorld:
             preferences=Elsewhere(),
             unsubscribe_tokens=Elsewhere(),
             notifications=Elsewhere(),
+            notification_rules=NotificationRules(),
             mailer=Elsewhere(),
+            mail_tally=Elsewhere(),
             search=Elsewhere(),
+            search_indexes=Elsewhere(),
             identities=self.identities,
             now=lambda: self.time,
             new_id=new_id,

@@ -86,3 +86,34 @@ def test_customers_that_were_there_are_active_afterwards(schema):
         assert schema.run("select id, status, status_sequence from customers") == [(customer_id, "active", 0)]
         schema.down("0001")
         assert schema.run("select id from customers") == [(customer_id,)]
+
+
+@pytest.mark.parametrize("schema", ["users"], indirect=True)
+def test_notifications_that_were_there_are_counted_afterwards(schema):
+    schema.up("0004")
+    ann, bob = new_id(), new_id()
+    for user_id, last, unread in ((ann, 5, 2), (bob, 4, 0)):
+        schema.run(
+            "insert into profiles (id, email, display_name, created_at, updated_at)"
+            " values (:id, 'ann@example.com', 'Ann', now(), now())",
+            id=user_id,
+        )
+        schema.run(
+            "insert into notification_inboxes (user_id, last_number, unread) values (:id, :last, :unread)",
+            id=user_id,
+            last=last,
+            unread=unread,
+        )
+    for number in (2, 3, 5):
+        schema.run(
+            "insert into notifications (user_id, number, id, type, data, event_id, created_at, read_at) values"
+            " (:user_id, :number, :id, 'followed', '{}', :id, now(), case when :number = 2 then now() end)",
+            user_id=ann,
+            number=number,
+            id=new_id(),
+        )
+    for _ in range(2):
+        schema.up()
+        assert dict(schema.run("select user_id, kept from notification_inboxes")) == {ann: 3, bob: 0}
+        schema.down("0004")
+        assert len(schema.run("select id from notifications")) == 3

@@ -28,17 +28,20 @@ class Connections(Protocol):
         :param edge_id: newer than all before, since lists are in its order; one act adds one edge at most
         """
 
-    def pending(self, user_id: UUID) -> PendingRequests:
-        """Return all who wait to follow `user_id`; they and `user_id` are locked until the transaction ends.
+    def pending(self, user_id: UUID, most: int) -> PendingRequests:
+        """Return up to `most` who wait to follow `user_id`; they and `user_id` are locked until the transaction ends.
 
-        At somebody without a profile nobody waits.
+        None where that is as it should be: `user_id` chooses who follows. Nor at somebody without a profile.
         """
 
     def settle(self, requests: PendingRequests, *, edge_ids: Sequence[UUID], now: datetime) -> None:
         """Make a follow of each request, in their order, and send the events on commit."""
 
-    def leave(self, user_id: UUID) -> None:
-        """Remove all edges from and to somebody who goes for good; the counts of the others follow."""
+    def leave(self, user_id: UUID, most: int) -> bool:
+        """Remove edges from and to somebody who goes for good, `most` of each kind; the counts of the others follow.
+
+        :returns: whether no edge is left; none can come as long as the transaction lasts
+        """
 
     def reconcile(self, after: UUID | None, most: int) -> tuple[list[UUID], list[Row]]:
         """Compare the counts of up to `most` people, in the order of their ids, with their edges, and repair them.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from users_svc.application.notification_pages import parse_notification_id
 from users_svc.application.ports import Ports
 from users_svc.domain.notification import NotificationNotFound
+from users_svc.domain.notification_types import SECURITY_TYPES
 from users_svc.domain.profile import parse_user_id
 
 
 def delete_notification(ports: Ports, *, user_id: str, notification_id: str) -> None:
-    """Remove it for good, and the mail about it that waits."""
+    """Remove it for good, and the mail about it that waits, unless it is about the account's security."""
     owner, wanted = parse_user_id(user_id), parse_notification_id(notification_id)
     with ports.unit_of_work() as uow:
         inbox = uow.notifications.inbox(owner)
@@ -17,6 +18,7 @@ def delete_notification(ports: Ports, *, user_id: str, notification_id: str) -> 
         if inbox is None or notification is None:
             raise NotificationNotFound("there is no such notification")
         inbox.let_go(notification)
-        uow.notifications.forget_mail(notification.id)
+        if notification.type not in SECURITY_TYPES:
+            uow.notifications.forget_mail(notification.id)
         uow.notifications.remove(notification)
         uow.commit()

@@ -10,7 +10,7 @@ from uuid import UUID
 from users_svc.application.get_profile import get_profile
 from users_svc.application.open_profile import profile_of
 from users_svc.application.ports import Ports
-from users_svc.application.settle_requests import settle_requests
+from users_svc.domain.connection import Opening
 from users_svc.domain.handle import QUARANTINE
 from users_svc.domain.profile import UserNotFound, parse_user_id
 from users_svc.domain.profile_edit import ProfileChanged, ProfileEdit
@@ -37,18 +37,18 @@ def edit_profile(
 
 def _change(ports: Ports, user_id: UUID, edit: ProfileEdit, expected_version: int | None, now: datetime) -> None:
     with ports.unit_of_work() as uow:
-        if edit.makes_public:
-            # Before the profile is locked: whoever changes connections locks in this order, too.
-            settle_requests(ports, uow, user_id, now)
         profile = uow.profiles.get(user_id)
         if profile is None:
             raise UserNotFound("there is no such user")
         if expected_version not in (None, profile.version):
             raise ProfileChanged
-        given_up, holder = profile.handle_key, None
+        given_up, was_private, holder = profile.handle_key, profile.private, None
         if edit.handle is not None:
             holder = uow.handles.holder(edit.handle.key, retired_after=now - QUARANTINE)
         profile.edit(edit, holder=holder, now=now)
         if profile.handle_key != given_up:
             uow.handles.move(user_id, given_up=given_up, taken=profile.handle_key, now=now)
+        if was_private and not profile.private:
+            # Those who wait are settled by whoever hears of it: there may be very many.
+            uow.announce(Opening(ports.new_id(), user_id))
         uow.commit()

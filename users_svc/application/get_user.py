@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
+from users_svc.application.note_inspection import note_inspection
 from users_svc.application.ports import Ports
 from users_svc.domain.profile import UserNotFound, is_shown, parse_user_id
 from users_svc.domain.relationship import Relationship
@@ -30,7 +31,8 @@ def get_user(ports: Ports, *, user_id: str, viewer_id: str | None = None, is_adm
     """Return what the viewer may see of the user.
 
     The user of a disabled account is not there, but for themselves and for administrators; nor is one who blocks the
-    viewer. Nothing tells that from an id that nobody has.
+    viewer. Nothing tells that from an id that nobody has. Where an administrator sees somebody all the same, that is
+    noted for the audit trail first.
 
     :param viewer_id: who looks; None for somebody who is not signed in
     :param is_admin: an administrator looks, whom nobody can block
@@ -38,10 +40,13 @@ def get_user(ports: Ports, *, user_id: str, viewer_id: str | None = None, is_adm
     wanted = parse_user_id(user_id)
     viewer = None if viewer_id is None else UUID(viewer_id)
     found = ports.people.view(wanted, viewer)
+    is_there = found is not None and is_shown(found, viewer_id=viewer_id, sees_disabled=False)
     if found is None and is_admin:
         found = ports.people.view(wanted, None)
-    if found is None or not is_shown(found, viewer_id=viewer_id, sees_disabled=is_admin):
+    if found is None or not (is_there or is_admin):
         raise UserNotFound("there is no such user")
+    if viewer is not None and not is_there:
+        note_inspection(ports, actor_id=viewer, seen=[wanted])
     kind = viewer_of(found, viewer_id, is_admin=is_admin)
     related = viewer is not None and kind != "owner"
     return User(

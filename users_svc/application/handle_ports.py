@@ -17,4 +17,7 @@ class Handles(Protocol):
         """
 
     def move(self, user_id: UUID, *, given_up: str | None, taken: str | None, now: datetime) -> None:
-        """Note on commit that somebody has given up one handle, and that another one is in use again."""
+        """Note on commit that somebody has given up one handle, and that another one is in use again.
+
+        Of those that one person has given up, only the last one is kept from others.
+        """

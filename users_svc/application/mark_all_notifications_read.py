@@ -8,7 +8,7 @@ from users_svc.domain.profile import parse_user_id
 
 
 def mark_all_notifications_read(ports: Ports, *, user_id: str, up_to: int | None = None) -> None:
-    """Note that the owner has read them; no mails come about them any more.
+    """Note that the owner has read them; no mails come about them any more, but those about the account's security.
 
     :param up_to: the newest number that they have seen; None for all that there are
     """

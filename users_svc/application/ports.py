@@ -12,11 +12,12 @@ from uuid import UUID
 from lib.aggregate import Aggregate
 from users_svc.application.connection_ports import ConnectionReader, Connections
 from users_svc.application.handle_ports import Handles
-from users_svc.application.notification_ports import Mailer, NotificationReader, Notifications
+from users_svc.application.notification_ports import Mailer, MailTally, NotificationReader, Notifications
 from users_svc.application.preference_ports import PreferenceReader, Preferences, UnsubscribeTokens
-from users_svc.application.search_ports import Search
+from users_svc.application.search_ports import Search, SearchIndexes
 from users_svc.domain.account_state import AccountState
 from users_svc.domain.identity import Identity
+from users_svc.domain.notification_rules import NotificationRules
 from users_svc.domain.profile import Profile
 from users_svc.domain.statistics import DayStatistics
 
@@ -147,8 +148,11 @@ class Ports:
     preferences: PreferenceReader
     unsubscribe_tokens: UnsubscribeTokens
     notifications: NotificationReader
+    notification_rules: NotificationRules
     mailer: Mailer
+    mail_tally: MailTally
     search: Search
+    search_indexes: SearchIndexes
     identities: Identities
     now: Callable[[], datetime]
     new_id: Callable[[], UUID]

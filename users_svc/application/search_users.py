@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -11,6 +10,7 @@ from uuid import UUID
 
 from users_svc.application.pages import MAX_LIMIT, InvalidCursor, InvalidLimit, Page
 from users_svc.application.ports import Ports
+from users_svc.application.search_ports import Place
 from users_svc.domain.search_query import SearchFilters, SearchQuery, Sort, proper_sort
 from users_svc.domain.visibility import viewer_of, visible_fields
 
@@ -35,7 +35,7 @@ def search_users(
     viewer_id: str | None = None,
     is_admin: bool = False,
 ) -> Page:
-    """Return people who may be found, as the viewer sees them.
+    """Return people who may be found, as the viewer sees them. A page can be short, or empty, before the last one.
 
     :param query: a part of handle or name, or a whole e-mail address; everybody, if there is none
     :param sort: ``relevance``, ``newest`` or ``name``; the default is the first with a query, else the second
@@ -49,7 +49,7 @@ def search_users(
         detail = f"the limit is from 1 to {MAX_LIMIT}"
         raise InvalidLimit(detail, errors=[{"pointer": "/limit", "code": InvalidLimit.code, "detail": detail}])
     of = repr((wanted, order, filters))
-    rows = ports.search.find(
+    rows, reached = ports.search.find(
         wanted,
         sort=order,
         filters=filters,
@@ -60,15 +60,17 @@ def search_users(
     )
     found = rows[:limit]
     data = [visible_fields(each, viewer_of(each, viewer_id, is_admin=is_admin)) for each in found]
-    return Page(data, _cursor_at(found[-1], order, of) if len(rows) > limit else None)
+    if len(rows) > limit:
+        reached = found[-1][_PLACES[order]], found[-1]["id"]
+    return Page(data, None if reached is None else _cursor_at(reached, order, of))
 
 
-def _cursor_at(row: Mapping[str, Any], order: Sort, of: str) -> str:
-    """Return what a client sends for what comes after the row: its id and its place, which may change meanwhile."""
-    place = row[_PLACES[order]]
+def _cursor_at(last: Place, order: Sort, of: str) -> str:
+    """Return what a client sends for what comes after a place, which may be somebody else's by then."""
+    place, id = last
     if order == "newest":
         place = (place - _EPOCH) // _MICROSECOND
-    content = row["id"].bytes + str(place).encode()
+    content = id.bytes + str(place).encode()
     return urlsafe_b64encode(_check(content, of) + content).decode()
 
 

@@ -1,20 +1,32 @@
-"""An account is private no longer: nobody has to wait to follow it."""
+"""Everybody may follow an account: nobody has to wait any more."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
-from users_svc.application.ports import Ports, UnitOfWork
+from users_svc.application.ports import Ports
+
+BATCH = 100
+"""Requests that one transaction accepts: it locks twice as many rows and then some."""
 
 
-def settle_requests(ports: Ports, uow: UnitOfWork, user_id: UUID, now: datetime) -> None:
-    """Accept all pending requests to follow `user_id`, in the caller's transaction; the caller commits.
+def settle_requests(ports: Ports, *, user_id: str, batch: int = BATCH) -> None:
+    """Accept all pending requests to follow `user_id`, unless they choose their followers again by now.
 
-    Call it in the transaction that makes the account public, before or after the change itself: whoever asks to follow
-    at the same moment waits for the end of that transaction, and follows at once.
+    In many transactions if there are many. It may be run again, also beside itself: to an end, whatever killed it.
+    Whoever asks at this moment follows at once.
     """
-    requests = uow.connections.pending(user_id)
-    if requests.requester_ids:
-        requests.accept_all()
-        uow.connections.settle(requests, edge_ids=[ports.new_id() for _ in requests.requester_ids], now=now)
+    while _settle(ports, UUID(user_id), batch):
+        pass
+
+
+def _settle(ports: Ports, user_id: UUID, batch: int) -> bool:
+    """Return whether there may be more."""
+    with ports.unit_of_work() as uow:
+        requests = uow.connections.pending(user_id, batch)
+        if requests.requester_ids:
+            requests.accept_all()
+            edge_ids = [ports.new_id() for _ in requests.requester_ids]
+            uow.connections.settle(requests, edge_ids=edge_ids, now=ports.now())
+            uow.commit()
+    return requests.more

@@ -7,8 +7,9 @@ from typing import Any
 
 from users_svc.application.open_profile import profile_of
 from users_svc.application.ports import Ports
+from users_svc.domain.connection import Opening
 from users_svc.domain.preference_records import PreferenceRecord
-from users_svc.domain.preferences import parse_kind
+from users_svc.domain.preferences import accepts_followers, parse_kind
 from users_svc.domain.profile import UserNotFound, parse_user_id
 
 
@@ -28,7 +29,10 @@ def update_preferences(
         record = uow.preferences.lock(owner, of_kind)
         if record is None:
             raise UserNotFound("there is no such user")
+        did_accept = accepts_followers(record)
         if record.change(changes, now=ports.now(), expected_version=expected_version):
             uow.preferences.save(record)
+            if accepts_followers(record) and not did_accept:
+                uow.announce(Opening(ports.new_id(), owner))
             uow.commit()
     return record

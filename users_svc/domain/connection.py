@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from lib.aggregate import Aggregate, DomainEvent
 from lib.errors import Conflict, Forbidden, Invalid, NotFound
@@ -46,8 +46,9 @@ class TooManyIds(Invalid):
 
 
 # --- what happened --------------------------------------------------------------------------------------------------
-# The subject is who acts. A block is told to whoever listens on the broker only, never to the blocked one; that it ends
-# both follows and all requests between the two is part of it. Mutes are nobody's business: they have no event.
+# The subject stands for the connections of who acts (`connections_of`). A block is told to whoever listens on the
+# broker only, never to the blocked one; that it ends both follows and all requests between the two is part of it. Mutes
+# are nobody's business: they have no event.
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,24 @@ class FollowAccepted:
     target_id: str
 
 
+@dataclass(frozen=True)
+class FollowOpened:
+    """Nobody has to wait to follow the account any more; who still does will follow in a moment."""
+
+    type: ClassVar[str] = "user.follow_opened"
+    schema_version: ClassVar[int] = 1
+    id: str
+
+
+def connections_of(user_id: UUID) -> UUID:
+    """Return the subject of the events of a person's connections: the same one always.
+
+    Not the person's own id, under which the events of the profile are numbered: each subject has one numbering, and
+    nobody who follows somebody has to wait until a profile is edited.
+    """
+    return uuid5(user_id, "connections")
+
+
 # --- the rules ------------------------------------------------------------------------------------------------------
 
 
@@ -107,23 +126,28 @@ class Edge(NamedTuple):
 class Connection(Aggregate):
     """All that is between two people, for the one who acts, while nobody else can change it.
 
-    Edges that are undone may be those to somebody who cannot be seen any more: to take back what oneself has done is
-    always possible. For everything else the other one has to be there.
+    To take something back is always possible, and looks the same whether there was something or not, and whoever the
+    other one is: nothing tells somebody who blocks from an id that nobody has. For everything else the other one has to
+    be there.
 
-    :param id: who acts
+    :param user_id: who acts
     :param relationship: to the other one, without what the acting person may not know
     :param visible: there is another one whom the acting person can see: neither disabled nor blocking them
     :param approves: the other one chooses who follows
-    :param sequence: of the acting person's events
+    :param sequence: of the events of the acting person's connections
     """
 
-    id: UUID
+    user_id: UUID
     relationship: Relationship
     visible: bool
     approves: bool = False
     sequence: int = 0
     added: list[Edge] = field(default_factory=list)
     removed: list[Edge] = field(default_factory=list)
+    id: UUID = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.id = connections_of(self.user_id)
 
     @property
     def other_id(self) -> UUID:
@@ -141,23 +165,24 @@ class Connection(Aggregate):
         if self.relationship.following or (self.approves and self.relationship.requested):
             return
         if self.approves:
-            self._add(self._mine("request"), FollowRequested(str(self.id), str(self.other_id)))
+            self._add(self._mine("request"), FollowRequested(str(self.user_id), str(self.other_id)))
             return
         if self.relationship.requested:
             self._remove(self._mine("request"))
-        self._add(self._mine("follow"), UserFollowed(str(self.id), str(self.other_id)))
+        self._add(self._mine("follow"), UserFollowed(str(self.user_id), str(self.other_id)))
 
     def unfollow(self) -> None:
         """Follow no longer, or take the request back."""
         if self.relationship.following:
-            self._remove(self._mine("follow"), UserUnfollowed(str(self.id), str(self.other_id)))
+            self._remove(self._mine("follow"), UserUnfollowed(str(self.user_id), str(self.other_id)))
         elif self.relationship.requested:
             self._remove(self._mine("request"))
-        else:
-            self._demand_visible()
 
     def block(self) -> None:
-        """End all that is between the two but the other one's mute, and let nothing new begin."""
+        """End all that is between the two but the other one's mute, and let nothing new begin.
+
+        The mute stays because it is the other one's: that it is gone would tell them of the block when that is over.
+        """
         self._demand_visible()
         relationship = self.relationship
         if relationship.blocking:
@@ -172,11 +197,12 @@ class Connection(Aggregate):
         ):
             if there:
                 self._remove(edge)
-        self._add(self._mine("block"), UserBlocked(str(self.id), str(self.other_id)))
+        self._add(self._mine("block"), UserBlocked(str(self.user_id), str(self.other_id)))
 
     def unblock(self) -> None:
         """Let the other one see the acting person again. The follows do not come back."""
-        self._take_back("block", there=self.relationship.blocking)
+        if self.relationship.blocking:
+            self._remove(self._mine("block"))
 
     def mute(self) -> None:
         """Hear no more of the other one, who does not get to know."""
@@ -185,14 +211,15 @@ class Connection(Aggregate):
             self._add(self._mine("mute"))
 
     def unmute(self) -> None:
-        self._take_back("mute", there=self.relationship.muting)
+        if self.relationship.muting:
+            self._remove(self._mine("mute"))
 
     def accept(self) -> None:
         """Let the other one, who has asked for it, follow."""
         self._demand_visible()
         if self.relationship.requested_by:
             self._remove(self._theirs("request"))
-            self._add(self._theirs("follow"), FollowAccepted(str(self.other_id), str(self.id)))
+            self._add(self._theirs("follow"), FollowAccepted(str(self.other_id), str(self.user_id)))
         elif not self.relationship.followed_by:
             raise FollowRequestNotFound("this user has not asked to follow you")
 
@@ -200,24 +227,16 @@ class Connection(Aggregate):
         """Drop the other one's request, who does not get to know."""
         if self.relationship.requested_by:
             self._remove(self._theirs("request"))
-        else:
-            self._demand_visible()
-
-    def _take_back(self, kind: Literal["block", "mute"], *, there: bool) -> None:
-        if there:
-            self._remove(self._mine(kind))
-        else:
-            self._demand_visible()
 
     def _demand_visible(self) -> None:
         if not self.visible:
             raise UserNotFound("there is no such user")
 
     def _mine(self, kind: Literal["follow", "request", "block", "mute"]) -> Edge:
-        return Edge(kind, self.id, self.other_id)
+        return Edge(kind, self.user_id, self.other_id)
 
     def _theirs(self, kind: Literal["follow", "request"]) -> Edge:
-        return Edge(kind, self.other_id, self.id)
+        return Edge(kind, self.other_id, self.user_id)
 
     def _add(self, edge: Edge, *events: DomainEvent) -> None:
         self.added.append(edge)
@@ -232,19 +251,37 @@ class Connection(Aggregate):
 
 @dataclass(eq=False, repr=False)
 class PendingRequests(Aggregate):
-    """All requests to follow one person, while nobody else can change them.
+    """Requests to follow one person who lets everybody follow, while nobody else can change them.
 
     :param requester_ids: oldest request first
+    :param more: there may be others
     """
 
-    id: UUID
+    user_id: UUID
     requester_ids: list[UUID]
     sequence: int = 0
+    more: bool = False
+    id: UUID = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.id = connections_of(self.user_id)
 
     def accept_all(self) -> None:
-        """Let everybody who waits follow."""
+        """Let all of them follow."""
         for requester_id in self.requester_ids:
-            self.record(FollowAccepted(str(requester_id), str(self.id)))
+            self.record(FollowAccepted(str(requester_id), str(self.user_id)))
+
+
+@dataclass(eq=False, repr=False)
+class Opening(Aggregate):
+    """That somebody lets everybody follow from now on. It has no row, and one event."""
+
+    id: UUID
+    user_id: UUID
+    sequence: int = 0
+
+    def __post_init__(self) -> None:
+        self.record(FollowOpened(str(self.user_id)))
 
 
 def check_not_oneself(user_id: UUID, other_id: UUID) -> None:

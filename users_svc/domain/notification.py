@@ -34,6 +34,7 @@ class News:
 
     :param user_id: whom to tell
     :param event_id: of the event that says so; a person is told of it once
+    :param happened_at: not in the future
     :param actor_id: who did it, where that is another person
     :param data: JSON; nothing in it names a person
     """
@@ -41,6 +42,7 @@ class News:
     user_id: UUID
     type: str
     event_id: UUID
+    happened_at: datetime
     actor_id: UUID | None = None
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -50,6 +52,7 @@ class Notification:
     """News in an inbox.
 
     :param number: from 1 for each person, without gaps as they come; a deleted one leaves a gap
+    :param created_at: when what it tells happened, which says nothing about its place: that is the number
     :param read_at: when its owner said that it is read
     """
 
@@ -64,7 +67,7 @@ class Notification:
     read_at: datetime | None = None
 
     @classmethod
-    def of(cls, news: News, *, number: int, id: UUID, now: datetime) -> Self:
+    def of(cls, news: News, *, number: int, id: UUID) -> Self:
         return cls(
             user_id=news.user_id,
             number=number,
@@ -73,7 +76,7 @@ class Notification:
             data=news.data,
             actor_id=news.actor_id,
             event_id=news.event_id,
-            created_at=now,
+            created_at=news.happened_at,
         )
 
 
@@ -85,17 +88,20 @@ class Inbox(Aggregate):
     exact.
 
     :param sequence: the newest number
+    :param kept: how many there are
     """
 
     id: UUID
     sequence: int = 0
     unread: int = 0
+    kept: int = 0
 
-    def deliver(self, news: News, *, id: UUID, now: datetime) -> Notification:
+    def deliver(self, news: News, *, id: UUID) -> Notification:
         """Return the news as the newest notification."""
         self.unread += 1
+        self.kept += 1
         self.record(NotificationCreated(user_id=str(self.id), number=self.sequence + 1, unread=self.unread))
-        return Notification.of(news, number=self.sequence, id=id, now=now)
+        return Notification.of(news, number=self.sequence, id=id)
 
     def mark_read(self, notification: Notification, now: datetime) -> None:
         """Note that the owner has read it; the first time counts."""
@@ -105,5 +111,12 @@ class Inbox(Aggregate):
 
     def let_go(self, notification: Notification) -> None:
         """Account for one that is deleted."""
-        if notification.read_at is None:
-            self.unread -= 1
+        self.purge(1, unread=notification.read_at is None)
+
+    def purge(self, number: int, *, unread: int) -> None:
+        """Account for some that are deleted.
+
+        :param unread: how many of them nobody had read
+        """
+        self.kept -= number
+        self.unread -= unread

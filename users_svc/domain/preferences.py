@@ -6,7 +6,7 @@ import re
 
 from lib.errors import NotFound
 from users_svc.domain.notification_preferences import NOTIFICATION_PREFERENCES
-from users_svc.domain.preference_records import Choice, Kind, Refused, flag, text, whole, word
+from users_svc.domain.preference_records import Choice, Kind, PreferenceRecord, Refused, flag, text, whole, word
 
 LONGEST_TAG = 35
 
@@ -66,3 +66,8 @@ def parse_kind(name: object) -> Kind:
     if kind is None:
         raise UnknownKind("there is no such kind of preferences")
     return kind
+
+
+def accepts_followers(record: PreferenceRecord) -> bool:
+    """Tell whether a record says that whoever asks to follow its owner does so at once."""
+    return record.kind is SETTINGS and record.values()["auto_accept_follow_requests"]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 from uuid import UUID
 
 from lib.aggregate import Aggregate
@@ -26,7 +26,7 @@ class UserNotFound(NotFound):
 
 @dataclass(frozen=True)
 class ProfileUpdated:
-    """An owner changed a profile.
+    """An owner changed a profile, or the name came from the account.
 
     It leaves the house, so it says what has changed and not into what, but for what everybody may see.
 
@@ -40,6 +40,21 @@ class ProfileUpdated:
     changed: list[str]
     handle: str | None
     display_name: str | None
+
+
+class SearchIndex(NamedTuple):
+    """What a profile is searched by."""
+
+    search_handle: str
+    search_name: str
+    search_text: str
+
+    @classmethod
+    def of(cls, handle: str | None, name: str | None) -> Self:
+        """Make it of what everybody may see; None for the rest."""
+        # Folding can make a text longer.
+        plain_handle, plain_name = folded(handle or ""), folded(name or "")[:MAX_NAME]
+        return cls(plain_handle, plain_name, f"{plain_handle} {plain_name}".strip())
 
 
 def parse_user_id(value: object) -> UUID:
@@ -120,10 +135,8 @@ class Profile(Aggregate):
 
     def index(self) -> None:
         """Bring up to date what the profile is searched by; every change ends with it."""
-        self.search_handle = folded(self._public("handle") or "")
-        # Folding can make a text longer.
-        self.search_name = folded(self._public("display_name") or "")[:MAX_NAME]
-        self.search_text = f"{self.search_handle} {self.search_name}".strip()
+        found = SearchIndex.of(self._public("handle"), self._public("display_name"))
+        self.search_handle, self.search_name, self.search_text = found
 
     def _public(self, name: str) -> str | None:
         """Return a text if everybody may see it."""
@@ -147,21 +160,25 @@ class Profile(Aggregate):
         if changed:
             self.updated_at = now
             self.index()
-            self.record(ProfileUpdated(str(self.id), changed, self._public("handle"), self._public("display_name")))
+            self._tell(changed)
+
+    def _tell(self, changed: list[str]) -> None:
+        self.record(ProfileUpdated(str(self.id), changed, self._public("handle"), self._public("display_name")))
 
     def _take(self, handle: Handle | None, *, holder: UUID | None, now: datetime) -> None:
         text, key = (handle.text, handle.key) if handle else (None, None)
         if key != self.handle_key:
             if holder not in (None, self.id):
                 raise HandleTaken
-            # Who goes back to what they had takes nothing from anybody; nor does who gives up theirs.
-            if key is not None and holder is None and self.handle_changed_at is not None:
-                self._check_cool_down(self.handle_changed_at, now)
-            self.handle_changed_at = now
+            # To give one up is always possible. To go back to the old one is a change like every other: somebody who
+            # went to and fro would keep ever more handles from everybody else.
+            if key is not None:
+                self._check_cool_down(now)
+                self.handle_changed_at = now
         self.handle, self.handle_key = text, key
 
-    def _check_cool_down(self, changed_at: datetime, now: datetime) -> None:
-        left = changed_at + COOL_DOWN - now
+    def _check_cool_down(self, now: datetime) -> None:
+        left = timedelta(0) if self.handle_changed_at is None else self.handle_changed_at + COOL_DOWN - now
         if left > timedelta(0):
             raise HandleChangedRecently(
                 f"a handle can be changed every {COOL_DOWN.days} days", retry_after=math.ceil(left.total_seconds())
@@ -175,8 +192,11 @@ class Profile(Aggregate):
         email = account.email or self.email
         name = account.name if account.name and self.display_name == called else self.display_name
         if (email, name) != (self.email, self.display_name):
+            was_called = self.display_name
             self.email, self.display_name, self.updated_at = email, name, now
             self.index()
+            if name != was_called:
+                self._tell(["display_name"])
         self.disabled = account.disabled
         self.email_key = address_key(email) if account.email_verified else None
 

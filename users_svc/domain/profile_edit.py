@@ -100,11 +100,6 @@ class ProfileEdit:
             clears_visibility=visibility is not None and changes["visibility"] is None,
         )
 
-    @property
-    def makes_public(self) -> bool:
-        """Whether nobody has to ask to follow from now on, if they had to before."""
-        return self.values.get("private") is False
-
     def audiences(self, chosen: Mapping[str, str]) -> dict[str, str]:
         """Return who sees which field after this, of those that the owner has chosen."""
         merged = {**({} if self.clears_visibility else chosen), **(self.visibility or {})}

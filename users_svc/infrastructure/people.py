@@ -37,11 +37,26 @@ def not_blocked_by(other: sa.ColumnElement[Any], viewer: sa.ColumnElement[Any] =
     return sa.not_(_is(blocks, other, viewer))
 
 
+def _who_block(this_end: sa.Column[Any], other_end: sa.Column[Any]) -> sa.ScalarSelect[Any]:
+    """Count those at the other end of a person's follows who block the viewer: few, whoever the person is.
+
+    The viewer finds them in no list, so they are not in the counts beside it either. Begins with them.
+    """
+    blocking = sa.select(blocks.c.blocker_id).where(blocks.c.blocked_id == _VIEWER).scalar_subquery()
+    chosen = sa.func.array(blocking, type_=pg.ARRAY(pg.UUID(as_uuid=True)))
+    found = sa.select(sa.func.count()).select_from(follows)
+    return found.where(this_end == profiles.c.id, other_end == sa.any_(chosen)).scalar_subquery()
+
+
 _VIEW = (
     sa.select(
         profiles,
-        connection_counts.c.followers.label("followers_count"),
-        connection_counts.c.following.label("following_count"),
+        (connection_counts.c.followers - _who_block(follows.c.followee_id, follows.c.follower_id)).label(
+            "followers_count"
+        ),
+        (connection_counts.c.following - _who_block(follows.c.follower_id, follows.c.followee_id)).label(
+            "following_count"
+        ),
         *relationship_columns(profiles.c.id),
     )
     .join_from(profiles, connection_counts, connection_counts.c.user_id == profiles.c.id)

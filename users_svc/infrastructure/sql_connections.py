@@ -1,8 +1,9 @@
 """Connections on PostgreSQL.
 
-Whoever changes an edge holds both people, in this order: their profiles, so that neither goes meanwhile nor becomes
-public, then their rows of counts, which also put the changes in turn; each of the two in the order of the ids, so that
-nobody waits for somebody who waits for them. Who holds a profile ``FOR UPDATE`` has all edges at it to themselves.
+Whoever changes an edge holds both people, in this order: their profiles, so that neither goes meanwhile, then their
+rows of counts, which also put the changes in turn; each of the two in the order of the ids, so that nobody waits for
+somebody who waits for them. A deletion alone holds a profile ``FOR UPDATE``, one and before any counts: nobody adds an
+edge at it meanwhile. Where many edges change, they do so by the hundred, each hundred in a transaction.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from users_svc.infrastructure.tables import (
 
 _ID, _IDS = pg.UUID(as_uuid=True), pg.ARRAY(pg.UUID(as_uuid=True))
 _USER, _OTHER = sa.bindparam("user_id", type_=_ID), sa.bindparam("other_id", type_=_ID)
-_OTHERS = sa.bindparam("other_ids", type_=_IDS)
+_OTHERS, _MOST = sa.bindparam("other_ids", type_=_IDS), sa.bindparam("most", type_=sa.Integer)
 _TABLES = {"follow": follows, "request": follow_requests, "block": blocks, "mute": mutes}
 
 
@@ -105,14 +106,26 @@ _BETWEEN = (
     )
     .where(connection_counts.c.user_id == _USER)
 )
-_SEQUENCE = sa.select(connection_counts.c.sequence).where(connection_counts.c.user_id == _USER)
+_OPEN = (
+    sa.select(connection_counts.c.sequence)
+    .join_from(connection_counts, profiles, profiles.c.id == connection_counts.c.user_id)
+    .where(
+        connection_counts.c.user_id == _USER,
+        sa.or_(~profiles.c.private, has_setting(profiles.c.id, "auto_accept_follow_requests")),
+    )
+)
 _PENDING = (
-    sa.select(follow_requests.c.requester_id).where(follow_requests.c.target_id == _USER).order_by(follow_requests.c.id)
+    sa.select(follow_requests.c.requester_id)
+    .where(follow_requests.c.target_id == _USER)
+    .order_by(follow_requests.c.id)
+    .limit(_MOST)
 )
-_NEIGHBOURS = sa.union(
-    sa.select(follows.c.follower_id).where(follows.c.followee_id == _USER),
-    sa.select(follows.c.followee_id).where(follows.c.follower_id == _USER),
-)
+# Of each kind of edge, in both directions: the others.
+_NEIGHBOURS = [
+    sa.select(other).where(end == _USER).limit(_MOST)
+    for table in _TABLES.values()
+    for end, other in (_ends(table), _ends(table)[::-1])
+]
 
 # --- many edges at once ---------------------------------------------------------------------------------------------
 
@@ -122,23 +135,30 @@ _FOLLOW_ALL = Form(
     " FROM unnest(CAST(:other_ids AS uuid[]), CAST(:edge_ids AS uuid[])) AS accepted (follower_id, id)",
     {"user_id": _ID, "other_ids": _IDS, "edge_ids": _IDS, "now": sa.DateTime(timezone=True)},
 )
-_ASK_NO_MORE = Form("DELETE FROM follow_requests WHERE target_id = :user_id", {"user_id": _ID})
+_ASK_NO_MORE = Form(
+    "DELETE FROM follow_requests WHERE target_id = :user_id AND requester_id = ANY(CAST(:other_ids AS uuid[]))",
+    {"user_id": _ID, "other_ids": _IDS},
+)
 _COUNT_ALL = Form(
     "UPDATE connection_counts SET following = following + 1 WHERE user_id = ANY(CAST(:other_ids AS uuid[]))",
     {"other_ids": _IDS},
 )
 _LEAVE = [
-    sa.text(statement).bindparams(_USER)
+    sa.text(statement).bindparams(_USER, _OTHERS)
     for statement in (
-        "UPDATE connection_counts SET followers = followers - 1"
-        " WHERE user_id IN (SELECT followee_id FROM follows WHERE follower_id = :user_id)",
-        "UPDATE connection_counts SET following = following - 1"
-        " WHERE user_id IN (SELECT follower_id FROM follows WHERE followee_id = :user_id)",
-        "UPDATE connection_counts SET followers = 0, following = 0 WHERE user_id = :user_id",
+        "UPDATE connection_counts SET followers = followers - 1 WHERE user_id IN"
+        " (SELECT followee_id FROM follows WHERE follower_id = :user_id AND followee_id = ANY(:other_ids))",
+        "UPDATE connection_counts SET following = following - 1 WHERE user_id IN"
+        " (SELECT follower_id FROM follows WHERE followee_id = :user_id AND follower_id = ANY(:other_ids))",
+        "UPDATE connection_counts SET followers = followers -"
+        " (SELECT count(*) FROM follows WHERE followee_id = :user_id AND follower_id = ANY(:other_ids)),"
+        " following = following -"
+        " (SELECT count(*) FROM follows WHERE follower_id = :user_id AND followee_id = ANY(:other_ids))"
+        " WHERE user_id = :user_id",
         *(
-            f"DELETE FROM {table.name} WHERE {end.name} = :user_id"  # noqa: S608
+            f"DELETE FROM {table.name} WHERE {end.name} = :user_id AND {other.name} = ANY(:other_ids)"  # noqa: S608
             for table in _TABLES.values()
-            for end in _ends(table)
+            for end, other in (_ends(table), _ends(table)[::-1])
         ),
     )
 ]
@@ -183,7 +203,7 @@ class SqlConnections:
             return None
         values = dict(found._mapping)
         return Connection(
-            id=user_id,
+            user_id=user_id,
             visible=values.pop("visible"),
             approves=values.pop("approves"),
             sequence=values.pop("sequence"),
@@ -207,35 +227,41 @@ class SqlConnections:
                     followers[edge.target] += change
         for each in sorted(followers.keys() | following.keys()):
             uow.later(_COUNT, user_id=each, followers=followers[each], following=following[each])
-        uow.later(_NUMBER, user_id=connection.id, sequence=connection.sequence)
+        uow.later(_NUMBER, user_id=connection.user_id, sequence=connection.sequence)
         uow.announce(connection)
 
-    def pending(self, user_id: UUID) -> PendingRequests:
-        session = self._uow.session
-        session.execute(_HOLD_ALONE, {"user_id": user_id})
-        requester_ids = list(session.execute(_PENDING, {"user_id": user_id}).scalars())
-        self._hold([user_id, *requester_ids])
-        # Again: somebody may have been deleted while their profile was waited for. No new ones can have come.
-        requester_ids = list(session.execute(_PENDING, {"user_id": user_id}).scalars())
-        sequence = session.execute(_SEQUENCE, {"user_id": user_id}).scalar_one_or_none()
-        return PendingRequests(user_id, requester_ids, sequence or 0)
+    def pending(self, user_id: UUID, most: int) -> PendingRequests:
+        session, wanted = self._uow.session, {"user_id": user_id, "most": most}
+        # Whom to hold is read before anybody is held, and again after: some may have gone meanwhile.
+        known = list(session.execute(_PENDING, wanted).scalars())
+        self._hold([user_id, *known])
+        sequence = session.execute(_OPEN, {"user_id": user_id}).scalar_one_or_none()
+        if sequence is None:
+            return PendingRequests(user_id, [])
+        # Whoever asked before this one had the counts is here; whoever comes later follows at once.
+        waiting = list(session.execute(_PENDING, wanted).scalars())
+        held = [each for each in waiting if each in set(known)]
+        return PendingRequests(user_id, held, sequence, more=len(held) < len(waiting) or len(waiting) == most)
 
     def settle(self, requests: PendingRequests, *, edge_ids: Sequence[UUID], now: datetime) -> None:
-        uow, user_id, others = self._uow, requests.id, requests.requester_ids
+        uow, user_id, others = self._uow, requests.user_id, requests.requester_ids
         uow.later(_FOLLOW_ALL, user_id=user_id, other_ids=others, edge_ids=list(edge_ids), now=now)
-        uow.later(_ASK_NO_MORE, user_id=user_id)
+        uow.later(_ASK_NO_MORE, user_id=user_id, other_ids=others)
         uow.later(_COUNT_ALL, other_ids=others)
         uow.later(_COUNT, user_id=user_id, followers=len(others), following=0)
         uow.later(_NUMBER, user_id=user_id, sequence=requests.sequence)
         uow.announce(requests)
 
-    def leave(self, user_id: UUID) -> None:
-        session = self._uow.session
-        session.execute(_HOLD_ALONE, {"user_id": user_id})
-        neighbours = list(session.execute(_NEIGHBOURS, {"user_id": user_id}).scalars())
+    def leave(self, user_id: UUID, most: int) -> bool:
+        session, wanted = self._uow.session, {"user_id": user_id, "most": most}
+        session.execute(_HOLD_ALONE, wanted)
+        ends = [list(session.execute(each, wanted).scalars()) for each in _NEIGHBOURS]
+        # All of them, though only follows are counted: two who go at once would wait for each other at their edges.
+        neighbours = sorted({other for end in ends for other in end})
         session.execute(_HOLD_COUNTS, {"other_ids": [user_id, *neighbours]})
         for statement in _LEAVE:
-            session.execute(statement, {"user_id": user_id})
+            session.execute(statement, {"user_id": user_id, "other_ids": neighbours})
+        return max(map(len, ends)) < most
 
     def reconcile(self, after: UUID | None, most: int) -> tuple[list[UUID], list[dict[str, Any]]]:
         session, bounds = self._uow.session, {"after": after or _FIRST, "most": most}

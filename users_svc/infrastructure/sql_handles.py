@@ -31,6 +31,9 @@ _RETIRE = inserting(retired_handles, in_place_of=("handle_key",))
 _RELEASE = Form("DELETE FROM retired_handles WHERE handle_key = :handle_key", {"handle_key": sa.Text()})
 
 
+_RELEASE_ALL = Form("DELETE FROM retired_handles WHERE user_id = :user_id", {"user_id": retired_handles.c.user_id.type})
+
+
 class SqlHandles:
     def __init__(self, uow: SqlUnitOfWork) -> None:
         self._uow = uow
@@ -41,6 +44,7 @@ class SqlHandles:
 
     def move(self, user_id: UUID, *, given_up: str | None, taken: str | None, now: datetime) -> None:
         if given_up is not None:
+            self._uow.later(_RELEASE_ALL, user_id=user_id)
             self._uow.later(_RETIRE, handle_key=given_up, user_id=user_id, retired_at=now)
         if taken is not None:
             self._uow.later(_RELEASE, handle_key=taken)

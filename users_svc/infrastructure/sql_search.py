@@ -1,48 +1,40 @@
-"""Search on PostgreSQL: a few hundred candidates out of the indexes, and only these are ranked.
+"""Search on PostgreSQL: a few hundred candidates out of the indexes (`search_candidates`), and only these are ranked.
 
-Three ways lead to candidates, the best first: the handle begins with the text, the name does, all words are somewhere
-in them (trigrams). The first two read nothing but an index. The third is asked only if the others do not fill the page:
-what it finds comes after all of theirs.
+Whatever the filters are, the work has an end. People whom a filter leaves are looked through if they are few. If they
+are many, a search for a text looks at no more than the first thousand of each way; a list in the order of names passes
+a thousand people for each page, and goes on from there on the next one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from lib.database import Sessions
+from users_svc.application.search_ports import Found, Place
 from users_svc.domain.search_query import SearchFilters, SearchQuery, Sort, has_trigram
 from users_svc.infrastructure.people import not_blocked_by, relationship_columns
-from users_svc.infrastructure.tables import blocks, follows, profiles, retired_handles
+from users_svc.infrastructure.search_candidates import (
+    AT_MOST,
+    FEW,
+    LISTED,
+    Form,
+    after,
+    candidates,
+    everybody,
+    joined,
+    order,
+)
+from users_svc.infrastructure.tables import profiles, retired_handles
 
-#: of each way, before ranking
-CANDIDATES = 200
-
-_STEP = 1_000_000
-"""Between the scores of two ways; the similarity, from 0 to 1, fills what lies between."""
-
-_VIEWER = sa.bindparam("viewer_id", type_=pg.UUID(as_uuid=True))
-_TEXT, _START = sa.bindparam("text", type_=sa.Text), sa.bindparam("start", type_=sa.Text)
-_AT_MOST = sa.bindparam("at_most", type_=sa.Integer)
-_LAST = sa.bindparam("last", type_=pg.UUID(as_uuid=True))
-#: word for word that of the indexes: they hold nobody else
-_LISTED = sa.and_(profiles.c.discoverable, sa.not_(profiles.c.private), sa.not_(profiles.c.disabled))
-
-
-class _Form(NamedTuple):
-    """What makes one statement differ from another; all the rest are parameters."""
-
-    way: str
-    words: tuple[bool, ...]
-    sort: Sort
-    filters: tuple[str, ...]
-    goes_on: bool
+WALK = 1000
+"""People whom a page in the order of names passes at most, while it looks for those whom a filter leaves."""
 
 
 class SqlSearch:
@@ -56,9 +48,9 @@ class SqlSearch:
         sort: Sort,
         filters: SearchFilters,
         viewer_id: UUID | None,
-        after: tuple[Any, UUID] | None,
+        after: Place | None,
         at_most: int,
-    ) -> list[dict[str, Any]]:
+    ) -> Found:
         values: dict[str, Any] = {"viewer_id": viewer_id, "at_most": at_most}
         if query.email is not None:
             values["email"] = query.email
@@ -70,8 +62,35 @@ class SqlSearch:
         values.update(wanted)
         if after is not None:
             values["place"], values["last"] = after
-        form = _Form(_way(query), tuple(map(has_trigram, query.words)), sort, tuple(wanted), after is not None)
-        return self._sessions.all(_statement(form), **values)
+        words = tuple(map(has_trigram, query.words))
+        form = Form(_way(query), words, sort, tuple(wanted), after is not None)
+        form = form._replace(few=self._are_few(form, wanted))
+        stop = self._end_of_walk(form, values)
+        if stop is not None:
+            form = form._replace(stops=True)
+            values["stop_name"], values["stop_id"] = stop
+        rows = self._sessions.all(_statement(form), **values)
+        return Found(rows, stop if len(rows) < at_most else None)
+
+    def _are_few(self, form: Form, wanted: Mapping[str, Any]) -> bool:
+        """Tell whether to begin with those whom the filters leave."""
+        if form.way == "email" or not wanted:
+            return False
+        if "following" in wanted:
+            return True
+        if form.way == "everybody" and form.sort == "newest":
+            # In the order of the index, which begins and ends where the filters do.
+            return False
+        found = self._sessions.first(_number_joined(form.filters), **wanted, enough=FEW + 1)
+        return found is not None and found["number"] <= FEW
+
+    def _end_of_walk(self, form: Form, values: Mapping[str, Any]) -> Place | None:
+        """Return who is passed last where many are passed for few who are found; None if the list ends before."""
+        if form.way != "everybody" or form.sort != "name" or form.few or not form.filters:
+            return None
+        begin = {name: values[name] for name in ("place", "last") if name in values}
+        found = self._sessions.first(_walked(form.goes_on), **begin, passed=WALK - 1)
+        return None if found is None else (found["search_name"], found["id"])
 
     def by_ids_and_handles(
         self, ids: Sequence[UUID], handle_keys: Sequence[str], *, viewer_id: UUID | None, retired_after: datetime
@@ -85,7 +104,7 @@ class SqlSearch:
         )
 
 
-def _way(query: SearchQuery) -> str:
+def _way(query: SearchQuery) -> Literal["everybody", "prefix", "words", "email"]:
     if query.email is not None:
         return "email"
     if query.prefix:
@@ -98,140 +117,43 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-@lru_cache(maxsize=512)
-def _statement(form: _Form) -> sa.Select[Any]:
+@lru_cache(maxsize=1024)
+def _statement(form: Form) -> sa.Select[Any]:
     """Return the SELECT of one page, compiled once."""
-    visible = sa.and_(*_visible(), *(_FILTERS[name] for name in form.filters))
-    if form.way == "everybody":
-        listed = sa.select(profiles.c.id, profiles.c.created_at, profiles.c.search_name).where(visible)
-        return _page(_cut(listed, form).subquery("page"), form.sort)
-    found = _CANDIDATES[form.way](form, visible)
-    rows = sa.select(found.c.id, found.c.score)
-    if form.sort != "relevance":
+    if form.way == "everybody" and not form.few:
+        return _page(_cut(everybody(form), form).subquery("page"), form.sort)
+    found = candidates(form)
+    rows = sa.select(found)
+    if form.sort != "relevance" and not form.few:
         rows = rows.add_columns(profiles.c.created_at, profiles.c.search_name).join(
             profiles, profiles.c.id == found.c.id
         )
-    candidates = rows.subquery("candidates")
-    return _page(_cut(sa.select(candidates), form).subquery("page"), form.sort)
+    return _page(_cut(sa.select(rows.subquery("candidates")), form).subquery("page"), form.sort)
 
 
-def _visible() -> list[sa.ColumnElement[bool]]:
-    mine = sa.exists().where(blocks.c.blocker_id == _VIEWER, blocks.c.blocked_id == profiles.c.id)
-    return [_LISTED, not_blocked_by(profiles.c.id), sa.not_(mine)]
+@lru_cache
+def _number_joined(filters: tuple[str, ...]) -> sa.Select[Any]:
+    """Select how many people the filters leave; enough is enough."""
+    some = sa.select(sa.literal(1)).where(LISTED, *joined(profiles, filters)).order_by(profiles.c.created_at.desc())
+    some = some.limit(sa.bindparam("enough", type_=sa.Integer))
+    return sa.select(sa.func.count().label("number")).select_from(some.subquery("some"))
 
 
-_FILTERS: dict[str, sa.ColumnElement[bool]] = {
-    "joined_after": profiles.c.created_at >= sa.bindparam("joined_after", type_=sa.DateTime(timezone=True)),
-    "joined_before": profiles.c.created_at < sa.bindparam("joined_before", type_=sa.DateTime(timezone=True)),
-    # As a list of ids, which the planner takes for short: it begins with them, and not with everybody.
-    "following": profiles.c.id
-    == sa.any_(
-        sa.func.array(
-            sa.select(follows.c.followee_id).where(follows.c.follower_id == _VIEWER).scalar_subquery(),
-            type_=pg.ARRAY(pg.UUID(as_uuid=True)),
-        )
-    ),
-}
+@lru_cache
+def _walked(goes_on: bool) -> sa.Select[Any]:
+    """Select the last one of those whom a page passes."""
+    rows = sa.select(profiles.c.search_name, profiles.c.id).where(LISTED)
+    if goes_on:
+        rows = rows.where(after(profiles, "name"))
+    return rows.order_by(*order(profiles, "name")).offset(sa.bindparam("passed", type_=sa.Integer)).limit(1)
 
 
-def _similarity(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
-    return sa.cast(sa.func.round(sa.func.similarity(column, _TEXT) * (_STEP - 1)), sa.Integer)
-
-
-def _beginning(column: sa.Column[Any], visible: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """Select the first ones, in the order of the index, whose handle or name begins with the text."""
-    return (
-        sa.select(profiles.c.id, column.label("text"))
-        .where(visible, column.like(_START))
-        .order_by(column, profiles.c.id)
-        .limit(CANDIDATES)
-    )
-
-
-def _by_prefix(_form: _Form, visible: sa.ColumnElement[bool]) -> sa.CTE:
-    handles = _beginning(profiles.c.search_handle, visible).subquery("handles")
-    names = _beginning(profiles.c.search_name, visible).subquery("names")
-    of_handle = sa.case((handles.c.text == _TEXT, 3 * _STEP), else_=2 * _STEP) + _similarity(handles.c.text)
-    both = sa.union_all(
-        sa.select(handles.c.id, of_handle.label("score")),
-        sa.select(names.c.id, (_STEP + _similarity(names.c.text)).label("score")),
-    ).subquery("both")
-    best = sa.select(both.c.id, sa.func.max(both.c.score).label("score")).group_by(both.c.id)
-    return best.cte("prefixed").prefix_with("MATERIALIZED", dialect="postgresql")
-
-
-def _by_words(form: _Form, visible: sa.ColumnElement[bool]) -> sa.Subquery:
-    prefixed = _by_prefix(form, visible)
-    others = sa.select(profiles.c.id, profiles.c.search_text).where(
-        visible,
-        *(_has_word(number, anywhere=anywhere) for number, anywhere in enumerate(form.words)),
-        profiles.c.id.not_in(sa.select(prefixed.c.id)),
-    )
-    if form.sort == "relevance":
-        ahead = sa.select(sa.func.count()).select_from(prefixed)
-        if form.goes_on:
-            ahead = ahead.where(_after(prefixed, form.sort))
-        others = others.where(ahead.scalar_subquery() < _AT_MOST)
-    rest = others.limit(CANDIDATES).subquery("others")
-    return sa.union_all(
-        sa.select(prefixed.c.id, prefixed.c.score), sa.select(rest.c.id, _similarity(rest.c.search_text))
-    ).subquery("found")
-
-
-def _has_word(number: int, *, anywhere: bool) -> sa.ColumnElement[bool]:
-    """Return the condition for one word: somewhere, or, if it is too short for trigrams, where a word begins."""
-    word, text = sa.bindparam(f"word{number}", type_=sa.Text), profiles.c.search_text
-    if anywhere:
-        return text.like(_unforeseen("%" + word + "%"))
-    return sa.or_(text.like(_unforeseen(word + "%")), text.like(_unforeseen("% " + word + "%")))
-
-
-def _unforeseen(pattern: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
-    """Return the pattern as something that the planner does not know.
-
-    If it knew that a word is frequent, it would read the whole table until enough rows have it; where those rows are
-    already found by their beginning, it would read to the end.
-    """
-    return sa.select(sa.cast(pattern, sa.Text)).scalar_subquery()
-
-
-def _by_email(_form: _Form, visible: sa.ColumnElement[bool]) -> sa.Subquery:
-    return (
-        sa.select(profiles.c.id, sa.literal(0).label("score"))
-        .where(visible, profiles.c.findable_by_email, profiles.c.email_key == sa.bindparam("email", type_=sa.Text))
-        .limit(CANDIDATES)
-        .subquery("found")
-    )
-
-
-_CANDIDATES = {"prefix": _by_prefix, "words": _by_words, "email": _by_email}
-
-
-def _order(rows: sa.FromClause, sort: Sort) -> tuple[sa.ColumnElement[Any], ...]:
-    if sort == "relevance":
-        return rows.c.score.desc(), rows.c.id
-    if sort == "newest":
-        return rows.c.created_at.desc(), rows.c.id.desc()
-    return rows.c.search_name, rows.c.id
-
-
-def _after(rows: sa.FromClause, sort: Sort) -> sa.ColumnElement[bool]:
-    """Return the condition for what comes after the last one that the caller has."""
-    if sort == "relevance":
-        place = sa.bindparam("place", type_=sa.BigInteger)
-        return sa.or_(rows.c.score < place, sa.and_(rows.c.score == place, rows.c.id > _LAST))
-    if sort == "newest":
-        moment = sa.bindparam("place", type_=sa.DateTime(timezone=True))
-        return sa.tuple_(rows.c.created_at, rows.c.id) < sa.tuple_(moment, _LAST)
-    return sa.tuple_(rows.c.search_name, rows.c.id) > sa.tuple_(sa.bindparam("place", type_=sa.Text), _LAST)
-
-
-def _cut(rows: sa.Select[Any], form: _Form) -> sa.Select[Any]:
+def _cut(rows: sa.Select[Any], form: Form) -> sa.Select[Any]:
     """Return one page of the rows."""
     (source,) = rows.get_final_froms()
     if form.goes_on:
-        rows = rows.where(_after(source, form.sort))
-    return rows.order_by(*_order(source, form.sort)).limit(_AT_MOST)
+        rows = rows.where(after(source, form.sort))
+    return rows.order_by(*order(source, form.sort)).limit(AT_MOST)
 
 
 def _page(page: sa.Subquery, sort: Sort) -> sa.Select[Any]:
@@ -239,7 +161,7 @@ def _page(page: sa.Subquery, sort: Sort) -> sa.Select[Any]:
     columns = [*profiles.columns, *relationship_columns(profiles.c.id)]
     if "score" in page.c:
         columns.append(page.c.score)
-    return sa.select(*columns).join_from(page, profiles, profiles.c.id == page.c.id).order_by(*_order(page, sort))
+    return sa.select(*columns).join_from(page, profiles, profiles.c.id == page.c.id).order_by(*order(page, sort))
 
 
 def _by_ids_and_handles() -> sa.Select[Any]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import registry
 from lib.outbox import inbox_table, outbox_table
 from users_svc.domain.account_state import AccountState
 from users_svc.domain.notification import Inbox, Notification
+from users_svc.domain.notification_rules import LEAST_KEPT
 from users_svc.domain.profile import Profile
 
 metadata = sa.MetaData()
@@ -68,7 +69,6 @@ profiles = sa.Table(
     sa.Column("search_handle", sa.Text(collation="C"), nullable=False, server_default=""),
     sa.Column("version", sa.Integer, nullable=False, server_default="1"),
     sa.PrimaryKeyConstraint("id", name="profiles_pkey"),
-    # What looks like another handle has the same key.
     sa.UniqueConstraint("handle_key", name="profiles_handle_key_key"),
     sa.CheckConstraint("char_length(email) BETWEEN 1 AND 320", name="profiles_email_length"),
     sa.CheckConstraint("char_length(handle) BETWEEN 1 AND 64", name="profiles_handle_length"),
@@ -97,7 +97,7 @@ sa.Index("profiles_search_name_idx", profiles.c.search_name, profiles.c.id, post
 sa.Index("profiles_search_handle_idx", profiles.c.search_handle, profiles.c.id, postgresql_where=_LISTED)
 sa.Index("profiles_email_key_idx", profiles.c.email_key, postgresql_where=profiles.c.findable_by_email)
 
-# Handles that somebody has given up: nobody else gets them for a while.
+# The handle that somebody has given up last: nobody else gets it for a while.
 retired_handles = sa.Table(
     "retired_handles",
     metadata,
@@ -106,6 +106,7 @@ retired_handles = sa.Table(
     _moment("retired_at"),
     sa.PrimaryKeyConstraint("handle_key", name="retired_handles_pkey"),
 )
+sa.Index("retired_handles_user_id_idx", retired_handles.c.user_id)
 
 account_states = sa.Table(
     "account_states",
@@ -135,8 +136,7 @@ tombstones = sa.Table(
     sa.PrimaryKeyConstraint("id", name="tombstones_pkey"),
 )
 
-# How many edges there are at a person, and how many events the person's doings have had; the row is
-# also the lock under which the edges change.
+# How many edges there are at a person, and the number of their last event; the lock under which edges change.
 connection_counts = sa.Table(
     "connection_counts",
     metadata,
@@ -189,16 +189,25 @@ preference_records = sa.Table(
     *_of_profile("preference_records", "user_id"),
 )
 
-# The newest number and how many are unread; the row is also the lock that puts a person's notifications in order.
+# The newest number, how many there are, and how many of those are unread; the row is also the lock that puts a person's
+# notifications in order.
 notification_inboxes = sa.Table(
     "notification_inboxes",
     metadata,
     _id("user_id"),
     sa.Column("last_number", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("unread", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("kept", sa.BigInteger, nullable=False, server_default="0"),
     sa.PrimaryKeyConstraint("user_id", name="notification_inboxes_pkey"),
     sa.CheckConstraint("unread >= 0 AND last_number >= 0", name="notification_inboxes_positive"),
+    sa.CheckConstraint("unread <= kept AND kept <= last_number", name="notification_inboxes_kept"),
     *_of_profile("notification_inboxes", "user_id"),
+)
+# Few inboxes are so full that one of them may have to be purged; the others cost nothing here.
+sa.Index(
+    "notification_inboxes_kept_idx",
+    notification_inboxes.c.kept,
+    postgresql_where=notification_inboxes.c.kept >= LEAST_KEPT,
 )
 
 notifications = sa.Table(
@@ -219,6 +228,8 @@ notifications = sa.Table(
     *_of_profile("notifications", "user_id"),
 )
 sa.Index("notifications_actor_idx", notifications.c.user_id, notifications.c.actor_id)
+sa.Index("notifications_created_at_idx", notifications.c.created_at)
+sa.Index("notifications_read_at_idx", notifications.c.read_at, postgresql_where=notifications.c.read_at.is_not(None))
 sa.Index(
     "notifications_unread_idx",
     notifications.c.user_id,
@@ -243,6 +254,27 @@ pending_notification_mails = sa.Table(
     *_of_profile("pending_notification_mails", "user_id"),
 )
 sa.Index("pending_notification_mails_due_at_idx", pending_notification_mails.c.due_at)
+sa.Index(
+    "pending_notification_mails_user_id_idx",
+    pending_notification_mails.c.user_id,
+    pending_notification_mails.c.type,
+    pending_notification_mails.c.actor_id,
+)
+
+# Which mails about what other people did somebody got, for a day: so that they are not too many.
+social_mails = sa.Table(
+    "social_mails",
+    metadata,
+    _id("notification_id"),
+    _id("user_id"),
+    sa.Column("type", sa.Text, nullable=False),
+    _id("actor_id"),
+    _moment("sent_at"),
+    sa.PrimaryKeyConstraint("notification_id", name="social_mails_pkey"),
+    *_of_profile("social_mails", "user_id"),
+)
+sa.Index("social_mails_user_id_idx", social_mails.c.user_id, social_mails.c.sent_at)
+sa.Index("social_mails_sent_at_idx", social_mails.c.sent_at)
 
 member_statistics = sa.Table(
     "member_statistics",

@@ -6,6 +6,7 @@ from typing import Any
 
 from lib.access import anyone, owner
 from lib.caller import Caller
+from lib.events import event_handler
 from lib.rpc import rpc
 from users_svc.application.accept_follow_request import accept_follow_request
 from users_svc.application.block_user import block_user
@@ -15,6 +16,7 @@ from users_svc.application.list_connections import list_blocks, list_follow_requ
 from users_svc.application.mute_user import mute_user
 from users_svc.application.ports import Ports
 from users_svc.application.reject_follow_request import reject_follow_request
+from users_svc.application.settle_requests import settle_requests
 from users_svc.application.unblock_user import unblock_user
 from users_svc.application.unfollow_user import unfollow_user
 from users_svc.application.unmute_user import unmute_user
@@ -25,7 +27,9 @@ class ConnectionRpc:
     """Part of `UsersService`.
 
     All of these may be repeated: what is so already stays so. ``not_found/user_not_found`` is said of an unknown or
-    deleted account, a disabled one, and one whose owner blocks the caller, and nothing tells which of them it is.
+    deleted account, a disabled one, and one whose owner blocks the caller, and nothing tells which of them it is. To
+    take something back succeeds with all of them, whether there was something or not; only what is no UUID is not
+    found.
     """
 
     ports: Ports
@@ -44,7 +48,7 @@ class ConnectionRpc:
     def unfollow(self, user_id: str, target_id: str) -> None:
         """Follow somebody no longer, or take the request back.
 
-        :raises Fault: ``invalid/not_oneself``; ``not_found/user_not_found``
+        :raises Fault: ``invalid/not_oneself``
         """
         unfollow_user(self.ports, user_id=user_id, target_id=target_id)
 
@@ -60,7 +64,7 @@ class ConnectionRpc:
     def unblock(self, user_id: str, target_id: str) -> None:
         """Take a block back; the follows stay ended.
 
-        :raises Fault: ``invalid/not_oneself``; ``not_found/user_not_found``
+        :raises Fault: ``invalid/not_oneself``
         """
         unblock_user(self.ports, user_id=user_id, target_id=target_id)
 
@@ -76,7 +80,7 @@ class ConnectionRpc:
     def unmute(self, user_id: str, target_id: str) -> None:
         """Take a mute back.
 
-        :raises Fault: ``invalid/not_oneself``; ``not_found/user_not_found``
+        :raises Fault: ``invalid/not_oneself``
         """
         unmute_user(self.ports, user_id=user_id, target_id=target_id)
 
@@ -93,7 +97,7 @@ class ConnectionRpc:
     def reject_follow_request(self, user_id: str, requester_id: str) -> None:
         """Drop somebody's request to follow; they do not get to know.
 
-        :raises Fault: ``invalid/not_oneself``; ``not_found/user_not_found``
+        :raises Fault: ``invalid/not_oneself``
         """
         reject_follow_request(self.ports, user_id=user_id, requester_id=requester_id)
 
@@ -158,3 +162,8 @@ class ConnectionRpc:
         """
         found = get_relationships(self.ports, user_id=user_id, ids=ids)
         return {"data": [relationship_dump(each) for each in found]}
+
+    @event_handler("users_svc", "user.follow_opened")
+    def on_user_follow_opened(self, event: dict[str, Any]) -> None:
+        """Let those follow who still wait to."""
+        settle_requests(self.ports, user_id=event["data"]["id"])

@@ -14,6 +14,11 @@ from users_svc.application.ports import Ports
 
 #: the owner's own doing, on the very device that they look at
 OWN_LOGOUT = "logout"
+#: why one session ended that somebody else may have held, too
+REFRESH_REUSED = "refresh_reused"
+#: reasons why all sessions have ended that come with a mail of their own: auth_svc's about the password or the address,
+#: ours about the roles; and one for which the account is closed, and gets none
+MAILED_OTHERWISE = frozenset({"password_reset", "password_change", "email_revert", "roles", "disabled"})
 
 
 class NewsHandlers:
@@ -22,20 +27,30 @@ class NewsHandlers:
     ports: Ports
 
     def _tell(
-        self, event: dict[str, Any], type: str, *, whom: str, by: str | None = None, names: tuple[str, ...] = ()
+        self,
+        event: dict[str, Any],
+        type: str,
+        *,
+        whom: str,
+        by: str | None = None,
+        names: tuple[str, ...] = (),
+        mailed_otherwise: bool = False,
     ) -> None:
         """:param whom: the member of the event's data that holds whom to tell
         :param by: the member that holds who did it
         :param names: members that go on as they are
+        :param mailed_otherwise: another mail tells the same thing
         """
         data = event["data"]
         notify(
             self.ports,
             event_id=event["id"],
+            occurred_at=event["occurred_at"],
             user_id=data[whom],
             type=type,
             actor_id=None if by is None else data[by],
             data={name: data[name] for name in names},
+            mailed_otherwise=mailed_otherwise,
         )
 
     @event_handler("users_svc", "user.followed")
@@ -71,7 +86,14 @@ class NewsHandlers:
     def _tell_of_payment(self, event: dict[str, Any], type: str, *more: str) -> None:
         data = event["data"]
         told = {"payment_id": data["id"], **{name: data[name] for name in ("amount", "currency", *more)}}
-        notify(self.ports, event_id=event["id"], user_id=data["user_id"], type=type, data=told)
+        notify(
+            self.ports,
+            event_id=event["id"],
+            occurred_at=event["occurred_at"],
+            user_id=data["user_id"],
+            type=type,
+            data=told,
+        )
 
     @event_handler("auth_svc", "user.password.changed")
     def on_user_password_changed(self, event: dict[str, Any]) -> None:
@@ -90,10 +112,15 @@ class NewsHandlers:
 
     @event_handler("auth_svc", "session.revoked")
     def on_session_revoked(self, event: dict[str, Any]) -> None:
-        """Tell the owner of an account that all of its sessions have ended, unless that is what they asked for."""
-        data = event["data"]
-        if "session_id" not in data and data["reason"] != OWN_LOGOUT:
-            self._tell(event, "sessions_ended", whom="user_id", names=("reason",))
+        """Tell the owner of an account that all of its sessions have ended, unless that is what they asked for, or that
+        one has because two had its refresh token."""
+        reason = event["data"]["reason"]
+        if "session_id" in event["data"]:
+            if reason == REFRESH_REUSED:
+                self._tell(event, "refresh_reused", whom="user_id", names=("session_id",))
+        elif reason != OWN_LOGOUT:
+            mailed = reason in MAILED_OTHERWISE
+            self._tell(event, "sessions_ended", whom="user_id", names=("reason",), mailed_otherwise=mailed)
 
     @event_handler("auth_svc", "user.login.failed")
     def on_user_login_failed(self, event: dict[str, Any]) -> None:

@@ -8,11 +8,13 @@ from lib.access import owner
 from lib.caller import Caller
 from lib.every import every
 from lib.rpc import rpc
+from users_svc.application.count_waiting_mails import count_waiting_mails
 from users_svc.application.delete_notification import delete_notification
 from users_svc.application.list_notifications import list_notifications, notifications_after
 from users_svc.application.mark_all_notifications_read import mark_all_notifications_read
 from users_svc.application.mark_notification_read import mark_notification_read
 from users_svc.application.ports import Ports
+from users_svc.application.purge_notifications import purge_notifications
 from users_svc.application.send_notification_mails import send_notification_mails
 from users_svc.presentation.news import NewsHandlers
 from users_svc.presentation.notification_schemas import NOTIFICATION_NEWS, NOTIFICATION_PAGE
@@ -37,7 +39,8 @@ class NotificationRpc(NewsHandlers):
         :returns: ``{"data": [{"id", "number", "type", "data", "actor", "created_at", "read_at"}], "next_cursor",
             "unread"}``. Numbers count from 1 for each account in the order in which notifications came; ``actor`` is
             ``{"id", "handle", "display_name", "avatar_url"}`` of who did it, or null: nobody did, or they are not there
-            for the account, or not any more; ``unread`` counts all unread ones
+            for the account, or not any more; ``created_at`` is when it happened; ``unread`` counts all unread ones.
+            Old ones go by themselves: their numbers are not given again, and a list goes on past them
         :raises Fault: ``malformed/invalid_cursor``, ``invalid/invalid_limit``; ``not_found/user_not_found`` for what is
             no UUID
         """
@@ -64,7 +67,9 @@ class NotificationRpc(NewsHandlers):
 
     @rpc(allow=owner("user_id"), idempotent=True)
     def mark_notification_read(self, user_id: str, notification_id: str) -> None:
-        """Note that a notification was read; no mail comes about it any more. Once more changes nothing.
+        """Note that a notification was read; no mail comes about it any more, unless it is of the account's security.
+
+        Once more changes nothing.
 
         :param user_id: whose, a UUID
         :param notification_id: as `list_notifications` shows it
@@ -98,3 +103,13 @@ class NotificationRpc(NewsHandlers):
     def send_notification_mails(self) -> None:
         """Send the mails about notifications that are due. Every instance does; the database shares the work out."""
         send_notification_mails(self.ports)
+
+    @every(seconds=300)
+    def purge_notifications(self) -> None:
+        """Delete notifications that are too old, or too many. Every instance does; the database shares the work out."""
+        purge_notifications(self.ports)
+
+    @every(seconds=15)
+    def count_waiting_mails(self) -> None:
+        """Keep the gauge of mails that wait."""
+        count_waiting_mails(self.ports)

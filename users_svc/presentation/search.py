@@ -38,14 +38,15 @@ class SearchRpc:
             those who allow that; none for everybody
         :param sort: ``relevance`` (the exact handle, then handles and then names that begin so, then what is most
             similar), ``newest`` or ``name``; the default is the first with a query and the second without. Of the very
-            many who match a query, only some hundreds are looked at
+            many who match a query, only some hundreds are looked at, some thousands if filters leave many
         :param joined_after: a day or an RFC 3339 time; who came then or later
         :param joined_before: a day or an RFC 3339 time; who came before
-        :param following: only users whom the caller follows
+        :param following: only users whom the caller follows, the last 5,000 of them
         :param limit: 1 to 100
         :param cursor: ``next_cursor`` of the page before, with the same query, sort and filters
         :returns: ``{"data": [{"id", "private", "created_at", …}], "next_cursor"}``: what the caller sees of each, as in
-            `get_user` without counts and relationship
+            `get_user` without counts and relationship. Sorted by name and with filters, a page can be short or empty
+            before the last one, whose cursor is null
         :raises Fault: ``malformed/invalid_cursor``; ``invalid/invalid_query``, ``invalid/invalid_sort``,
             ``invalid/invalid_search_filter``, ``invalid/invalid_limit``
         """

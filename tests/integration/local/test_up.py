@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from deploy.local.ports import choose, wait_until
 from deploy.local.processes import identity
 
 PROJECT = Path(__file__).parents[3]
+NAMES = ["auth_svc", "gateway", "payments_svc", "users_svc"]
 
 CLI = """
 import os, sys
@@ -27,7 +29,7 @@ sys.exit(int(os.environ.get("MIGRATION_CODE", "0")))
 """
 
 PROCESS = """
-import json, os, sys
+import json, os, signal, sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 name = sys.argv[1] if len(sys.argv) > 1 else "gateway"
 class Health(BaseHTTPRequestHandler):
@@ -39,8 +41,15 @@ class Health(BaseHTTPRequestHandler):
         self.wfile.write(body)
     def log_message(self, *_): pass
 port = os.environ["GATEWAY_PORT"] if name == "gateway" else os.environ[name.removesuffix("_svc").upper() + "_HTTP_PORT"]
-with open("events", "a") as file:
-    file.write(f"start {name}\\n")
+def note(what):
+    with open("events", "a") as file:
+        file.write(f"{what} {name}\\n")
+def drain(*_):
+    time.sleep(float(os.environ["DRAIN"]))
+    note("drained")
+    sys.exit()
+signal.signal(signal.SIGTERM, drain)
+note("start")
 HTTPServer(("127.0.0.1", int(port)), Health).serve_forever()
 """
 
@@ -60,8 +69,11 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture
-def environ(project):
-    """The environment of a person who has servers of their own: sockets that listen are enough for the stand-ins."""
+def environ(project, request):
+    """The environment of a person who has servers of their own: sockets that listen are enough for the stand-ins.
+
+    As a parameter: how many seconds the stand-ins need to finish their work.
+    """
     (project / "events").unlink(missing_ok=True)
     (project / ".env").write_text("LOG_LEVEL='DEBUG' # from the file\nUSERS_HTTP_PORT=1\n")
     given = {
@@ -75,7 +87,7 @@ def environ(project):
             given[f"{name}_MIGRATION_DATABASE_URL"] = f"postgresql+psycopg2://owner:secret@{address}/x"
         # Not what a `make` around this test was told.
         clean = {name: value for name, value in scrub(os.environ).items() if not name.startswith("MAKE")}
-        yield {**clean, **given, "PYTHON": sys.executable}
+        yield {**clean, **given, "PYTHON": sys.executable, "DRAIN": getattr(request, "param", "0")}
 
 
 @pytest.fixture
@@ -118,6 +130,10 @@ def events(project):
     return (project / "events").read_text().splitlines()
 
 
+def supervisor_of(project):
+    return json.loads((project / ".local" / "up.json").read_text())["pid"]
+
+
 def processes(project):
     return [json.loads(file.read_text()) for file in (project / ".local" / "run").glob("*.pid")]
 
@@ -129,7 +145,7 @@ def test_up_prepares_starts_and_tells(project, environ, running, make):
     assert sorted(events(project)[:3]) == [
         f"migrate {name}_svc as postgresql+psycopg2://owner:secret" for name in ("auth", "payments", "users")
     ]
-    assert sorted(events(project)[3:]) == ["start auth_svc", "start gateway", "start payments_svc", "start users_svc"]
+    assert sorted(events(project)[3:]) == [f"start {each}" for each in NAMES]
     assert f"http://localhost:{environ['GATEWAY_PORT']}/docs" in output()
     assert "secret" not in output()
     # The environment wins over .env, and what is in force is remembered for `make shell`.
@@ -163,24 +179,47 @@ def test_down_from_another_terminal_stops_everything(project, running, make):
     assert not (project / ".local" / "up.json").exists()
 
 
-def test_ctrl_c_and_again_stops_everything(project, running):
+@pytest.mark.parametrize("environ", ["60"], indirect=True)
+def test_ctrl_c_again_and_again_waits_no_longer(project, running):
     process, output = running
     found = processes(project)
-    supervisor = json.loads((project / ".local" / "up.json").read_text())["pid"]
+    supervisor = supervisor_of(project)
+    begun = time.monotonic()
 
-    os.kill(supervisor, signal.SIGINT)
-    os.kill(supervisor, signal.SIGINT)
+    def again():
+        if process.poll() is None:
+            os.kill(supervisor, signal.SIGINT)
+        return process.poll() is not None
+
+    assert wait_until(again, 30, 0.3)
+
+    assert time.monotonic() - begun < 30
+    assert process.wait() == 0
+    assert output().endswith("Stopped\n")
+    assert not [line for line in events(project) if line.startswith("drained")]
+    assert [each for each in found if identity(each["pid"]) == each["identity"]] == []
+
+
+@pytest.mark.parametrize("environ", ["0.4"], indirect=True)
+def test_one_stop_that_arrives_twice_waits_for_unfinished_work(project, running):
+    """`timeout` signals make and all that it runs, and make passes on what it gets."""
+    process, output = running
+    supervisor = supervisor_of(project)
+
+    os.kill(supervisor, signal.SIGTERM)
+    assert wait_until(lambda: "Stopping" in output(), 10, 0.01)
+    os.kill(supervisor, signal.SIGTERM)
 
     assert process.wait(30) == 0
-    assert output().endswith("Stopped\n")
-    assert [each for each in found if identity(each["pid"]) == each["identity"]] == []
+    assert "did not end in time" not in output()
+    assert sorted(events(project)[-4:]) == [f"drained {each}" for each in NAMES]
 
 
 def test_a_killed_supervisor_leaves_nothing_running(project, running, make):
     process, _ = running
     found = processes(project)
 
-    os.kill(json.loads((project / ".local" / "up.json").read_text())["pid"], signal.SIGKILL)
+    os.kill(supervisor_of(project), signal.SIGKILL)
 
     assert process.wait(10) != 0
     assert wait_until(lambda: not any(identity(each["pid"]) == each["identity"] for each in found), 30)

@@ -7,6 +7,7 @@ from threading import Barrier
 import pytest
 import sqlalchemy as sa
 
+from lib import config as configuration
 from lib.errors import DomainError
 from lib.ids import new_id
 from payments_svc.application.create_payment import create_payment
@@ -15,15 +16,8 @@ from payments_svc.application.refund_payment import refund_payment
 from payments_svc.bootstrap import build_ports
 
 ANN = str(new_id())
-CONFIG = {
-    "APP_ENV": "development",
-    "PAYMENTS_SELF_SERVICE": None,
-    "PROVIDER_TIMEOUT": 8,
-    "RPC_TIMEOUT_PAYMENTS": 12,
-    "IDEMPOTENCY_TTL": 86400,
-    "UNKNOWN_CHECK_SCHEDULE": "5m,1h,1d",
-    "SANDBOX_LATENCY_MS": 0,
-}
+# As the file of the project has it, but for what would slow a test down.
+CONFIG = {**configuration.load("config.yaml", environ={}), "SANDBOX_LATENCY_MS": 0}
 
 
 @pytest.fixture

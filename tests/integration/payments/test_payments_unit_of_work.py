@@ -13,12 +13,21 @@ from payments_svc.domain.customer import Customer, CustomerStatus
 from payments_svc.domain.details import Details
 from payments_svc.domain.idempotency import Claim, ClaimStatus
 from payments_svc.domain.money import Money
-from payments_svc.domain.outcome import Refused, Succeeded
-from payments_svc.domain.payment import Payment, PaymentNotFound, PaymentStatus, ReferenceTaken
+from payments_svc.domain.outcome import (
+    Accepted,
+    ActionRequired,
+    Authorized,
+    MayHaveHappened,
+    Refused,
+    Succeeded,
+)
+from payments_svc.domain.payment import Payment
+from payments_svc.domain.payment_errors import PaymentNotFound, ReferenceTaken
+from payments_svc.domain.payment_status import CancellationReason, PaymentStatus
 from payments_svc.domain.refund import Refund, RefundNotFound
 from payments_svc.infrastructure.sql import PaymentsUnitOfWork, SqlReads
 from payments_svc.infrastructure.tables import map_domain
-from tests.fakes.payments import NOON, FakeDatabase, FakeReads, FakeUnitOfWork
+from tests.fakes.payments import DEADLINES, NOON, FakeDatabase, FakeReads, FakeUnitOfWork
 
 ANN, BOB = new_id(), new_id()
 CHECK = NOON + timedelta(minutes=5)
@@ -73,8 +82,12 @@ def stored(world, payment, *more):
 
 
 def succeeded(payment):
-    payment.start_attempt(new_id(), payment_method="tok_visa", provider="sandbox", now=NOON, check_at=CHECK)
-    payment.settle(Succeeded(), now=NOON, check_at=CHECK)
+    return attempted(payment, Succeeded())
+
+
+def attempted(payment, outcome):
+    payment.begin_charge(new_id(), payment_method="tok_visa", provider="sandbox", now=NOON, check_at=CHECK)
+    payment.settle(outcome, now=NOON, deadlines=DEADLINES)
     return payment
 
 
@@ -109,19 +122,96 @@ def test_a_refund_comes_back_as_it_was(world):
     with world.uow() as uow:
         found = uow.refunds.get(refund.id)
         assert content(found) == content(refund)
-        uow.payments.get(payment.id).settle_refund(found, Refused("no"), now=CHECK, check_at=CHECK)
+        uow.payments.get(payment.id).settle_refund(found, Refused("no"), now=CHECK, deadlines=DEADLINES)
         uow.commit()
     with world.uow() as uow:
         assert uow.refunds.get(refund.id).failure_code == "no"
         assert uow.payments.get(payment.id).refundable == 1000
 
 
+@pytest.mark.parametrize("outcome", [MayHaveHappened(), Accepted(), Authorized(CHECK), ActionRequired({"a": ["b"]})])
+def test_what_is_open_comes_back_as_it_was(world, outcome):
+    payment = attempted(new_payment(), outcome)
+    if isinstance(outcome, Authorized):
+        payment.begin_cancel(new_id(), reason=CancellationReason.DUPLICATE, now=NOON, check_at=CHECK)
+    stored(world, payment)
+    with world.uow() as uow:
+        assert content(uow.payments.get(payment.id)) == content(payment)
+        assert uow.payments.get(payment.id).order() == payment.order()
+
+
 def test_what_is_not_there_is_not_found(world):
     with world.uow() as uow:
-        with pytest.raises(PaymentNotFound):
-            uow.payments.get(new_id())
-        with pytest.raises(RefundNotFound):
-            uow.refunds.get(new_id())
+        for find in (uow.payments.get, uow.payments.look):
+            with pytest.raises(PaymentNotFound):
+                find(new_id())
+        for find in (uow.refunds.get, uow.refunds.look):
+            with pytest.raises(RefundNotFound):
+                find(new_id())
+        assert uow.claims.find(new_id()) is None
+
+
+def test_a_look_shows_what_is_there_and_a_lock_what_it_has_become(world):
+    payment = succeeded(new_payment())
+    refund = refund_of(payment)
+    stored(world, payment, refund)
+    with world.uow() as looking:
+        assert content(looking.payments.look(payment.id)) == content(payment)
+        assert content(looking.refunds.look(refund.id)) == content(refund)
+
+
+# --- what is due ---
+
+
+def due(world, kind, **more):
+    arguments = {"now": CHECK, "until": CHECK + timedelta(seconds=10), "at_most": 10, **more}
+    with world.uow() as uow:
+        taken = getattr(uow, kind).take_due(arguments.pop("now"), **arguments)
+        uow.commit()
+    return taken
+
+
+@pytest.mark.parametrize("kind", ["payments", "refunds"])
+def test_what_is_due_is_taken_once_the_longest_due_first(world, kind):
+    assert not world.reads.is_anything_due(CHECK)
+    ids = []
+    for wait in (2, 1, 3, 400):
+        payment = attempted(new_payment(), MayHaveHappened()) if kind == "payments" else succeeded(new_payment())
+        each = payment if kind == "payments" else refund_of(payment)
+        each.next_check_at = NOON + timedelta(seconds=wait)
+        stored(world, payment, *([each] if kind == "refunds" else []))
+        ids.append(each.id)
+    assert not world.reads.is_anything_due(NOON)
+    assert world.reads.is_anything_due(CHECK)
+    assert due(world, kind, only=ids[3]) == []
+    assert due(world, kind, only=ids[2]) == [ids[2]]
+    assert due(world, kind, at_most=1) == [ids[1]]
+    assert due(world, kind) == [ids[0]]
+    assert due(world, kind) == []
+    assert not world.reads.is_anything_due(CHECK)
+    # Whoever took them and died leaves them to be taken again.
+    assert set(due(world, kind, now=CHECK + timedelta(seconds=10))) == set(ids[:3])
+
+
+def test_past_what_is_locked(payments_sessions):
+    map_domain()
+    sql = World(lambda: PaymentsUnitOfWork(payments_sessions), SqlReads(payments_sessions), None)
+    payments = [stored(sql, attempted(new_payment(), MayHaveHappened())) for _ in range(2)]
+    with sql.uow() as holding:
+        holding.payments.get(payments[0].id)
+        assert due(sql, "payments") == [payments[1].id]
+
+
+def test_the_open_refunds_of_a_payment_are_found_the_oldest_first(world):
+    payment = succeeded(new_payment())
+    refunds = [refund_of(payment, 100) for _ in range(4)]
+    payment.settle_refund(refunds[1], Succeeded(), now=NOON, deadlines=DEADLINES)
+    payment.settle_refund(refunds[2], MayHaveHappened(), now=NOON, deadlines=DEADLINES)
+    stored(world, payment, *refunds)
+    with world.uow() as uow:
+        assert uow.refunds.open_of(payment.id, at_most=2) == [refunds[0].id, refunds[2].id]
+        assert uow.refunds.open_of(payment.id, at_most=9) == [refunds[0].id, refunds[2].id, refunds[3].id]
+        assert uow.refunds.open_of(new_id(), at_most=9) == []
 
 
 def test_what_is_not_committed_never_was(world):
@@ -154,7 +244,7 @@ def test_the_first_claim_is_ones_own(world):
         uow.payments.add(payment)
         uow.commit()
     with world.uow() as uow:
-        assert content(uow.claims.get(claim.attempt_id)) == content(claim)
+        assert content(uow.claims.find(claim.attempt_id)) == content(claim)
 
 
 def test_the_second_claim_is_the_first_one(world):
@@ -185,12 +275,12 @@ def test_what_becomes_of_a_claim_is_kept(world, new):
         if new:
             uow.customers.add_or_get(Customer(ANN, NOON))
             uow.payments.add(payment)
-        held = uow.claims.take(claim) if new else uow.claims.get(claim.attempt_id)
+        held = uow.claims.take(claim) if new else uow.claims.find(claim.attempt_id)
         held.resume(CHECK)
         held.finish({"id": str(payment.id), "metadata": {"b": "1", "a": "2"}}, CHECK)
         uow.commit()
     with world.uow() as uow:
-        found = uow.claims.get(claim.attempt_id)
+        found = uow.claims.find(claim.attempt_id)
         assert (found.status, found.run, found.started_at, found.finished_at) == (ClaimStatus.DONE, 2, CHECK, CHECK)
         assert found.answer == {"id": str(payment.id), "metadata": {"b": "1", "a": "2"}}
 
@@ -200,16 +290,16 @@ def test_only_answers_given_before_are_forgotten(world):
     claims = {name: new_claim(payment, key=name) for name in ("old", "new", "running", "unknown")}
     stored(world, payment, *claims.values())
     with world.uow() as uow:
-        uow.claims.get(claims["old"].attempt_id).finish({"a": 1}, NOON)
-        uow.claims.get(claims["new"].attempt_id).finish({"a": 1}, CHECK)
-        uow.claims.get(claims["unknown"].attempt_id).finish(None, NOON)
+        uow.claims.find(claims["old"].attempt_id).finish({"a": 1}, NOON)
+        uow.claims.find(claims["new"].attempt_id).finish({"a": 1}, CHECK)
+        uow.claims.find(claims["unknown"].attempt_id).finish(None, NOON)
         uow.commit()
     for forgotten in (1, 0):
         with world.uow() as uow:
             assert uow.claims.forget_answers(NOON) == forgotten
             uow.commit()
     with world.uow() as uow:
-        found = {name: uow.claims.get(each.attempt_id) for name, each in claims.items()}
+        found = {name: uow.claims.find(each.attempt_id) for name, each in claims.items()}
         assert {name: each.answer for name, each in found.items()} == {
             "old": None,
             "new": {"a": 1},

@@ -27,6 +27,10 @@ ACTS = {
 }
 
 
+UNDONE = ("unfollow", "unblock", "unmute", "reject")
+"""Acts that take something back."""
+
+
 def do(ports, act, user_id, other_id):
     """Let `user_id` do what `act` names to `other_id`."""
     other = "requester_id" if act in ("accept", "reject") else "target_id"
@@ -89,14 +93,12 @@ class Model:
         here, there = ((kind, a, b) for kind in ("follow", "block")), ("request", b, a)
         follow, block = here
         request, mute = ("request", a, b), ("mute", a, b)
-        undone = {"unfollow": (follow, request), "unblock": (block,), "unmute": (mute,), "reject": (there,)}.get(
-            act, ()
-        )
-        if any(each in self.edges for each in undone):
-            self.edges -= set(undone)
-            return None
+        undone = {"unfollow": (follow, request), "unblock": (block,), "unmute": (mute,), "reject": (there,)}
         if a == b:
             return "not_oneself"
+        if act in undone:
+            self.edges -= set(undone[act])
+            return None
         if b in self.disabled or ("block", b, a) in self.edges:
             return "user_not_found"
         if act == "follow":

@@ -35,9 +35,9 @@ def machine(ports, sessions, person):
         def write(self, user_id, **values):
             with ports.unit_of_work() as uow:
                 uow.session.execute(sa.update(profiles).where(profiles.c.id == user_id).values(**values))
-                if values.get("private") is False:
-                    settle_requests(ports, uow, user_id, ports.now())
                 uow.commit()
+            if values.get("private") is False:
+                settle_requests(ports, user_id=str(user_id), batch=2)
 
         def attempt(self, act, who, whom):
             a, b = self.people[who], self.people[whom]
@@ -90,7 +90,7 @@ def machine(ports, sessions, person):
             self.model.disabled.discard(user_id)
 
         def leave(self, user_id, who):
-            close_profile(ports, event_id=str(new_id()), user_id=str(user_id))
+            close_profile(ports, event_id=str(new_id()), user_id=str(user_id), batch=1)
             self.gone.add(user_id)
             self.people[who] = person()
             self.model.edges = {each for each in self.model.edges if user_id not in each}

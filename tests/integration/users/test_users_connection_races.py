@@ -11,14 +11,16 @@ from lib.errors import DomainError
 from lib.ids import new_id
 from tests.integration.users.connecting import ACTS, counted, counts, do, edges, events, illegal
 from users_svc.application.close_profile import close_profile
+from users_svc.application.edit_profile import edit_profile
 from users_svc.application.reconcile_counts import reconcile_counts
 from users_svc.application.settle_requests import settle_requests
-from users_svc.infrastructure.tables import connection_counts, profiles
+from users_svc.domain.profile import UserNotFound
+from users_svc.infrastructure.tables import connection_counts
 
 AT_ONCE = 50
 
 
-def all_at_once(*calls):
+def all_at_once(*calls, refusals=DomainError):
     """Run the calls at the same moment, each in a thread; what the domain refuses is an outcome, nothing else is."""
     start = threading.Barrier(len(calls))
     errors = []
@@ -27,7 +29,7 @@ def all_at_once(*calls):
         start.wait(20)
         try:
             call()
-        except DomainError:
+        except refusals:
             pass
         except Exception as exc:
             errors.append(exc)
@@ -53,10 +55,13 @@ def exact_and_legal(sessions):
 
 
 def go_public(ports, user_id):
-    with ports.unit_of_work() as uow:
-        uow.session.execute(sa.update(profiles).where(profiles.c.id == user_id).values(private=False))
-        settle_requests(ports, uow, user_id, ports.now())
-        uow.commit()
+    """Do what the owner does, and then what the service does when it hears of it."""
+    edit_profile(ports, user_id=str(user_id), changes={"private": False})
+    settle_requests(ports, user_id=str(user_id), batch=7)
+
+
+def delete(ports, user_id):
+    close_profile(ports, event_id=str(new_id()), user_id=str(user_id), batch=5)
 
 
 @pytest.mark.parametrize("acts", [("follow", "block"), ("follow", "block", "unfollow"), sorted(ACTS)], ids="-".join)
@@ -110,12 +115,51 @@ def test_nobody_waits_at_an_account_that_became_public_meanwhile(users_sessions,
         assert {each for each in found if each[2] == shy} == {("follow", fan, shy) for fan in fans}
 
 
+def test_two_who_asked_each_other_become_public_at_once_and_both_succeed(users_sessions, ports, person):
+    for _ in range(10):
+        pair = [person(private=True) for _ in range(2)]
+        for one, other in (pair, pair[::-1]):
+            do(ports, "follow", one, other)
+        # Neither is refused, for whatever reason.
+        all_at_once(*(call(go_public, ports, each) for each in pair), refusals=())
+        found = exact_and_legal(users_sessions)
+        assert {each for each in found if pair[0] in each} == {("follow", *pair), ("follow", *pair[::-1])}
+
+
+def test_many_who_asked_each_other_become_public_at_once_and_all_succeed(users_sessions, ports, person):
+    people = [person(private=True) for _ in range(8)]
+    for pair in permutations(people, 2):
+        do(ports, "follow", *pair)
+    all_at_once(*(call(go_public, ports, each) for each in people), refusals=())
+    assert exact_and_legal(users_sessions) == {("follow", *pair) for pair in permutations(people, 2)}
+
+
+def test_an_account_becomes_public_while_it_and_those_who_wait_are_deleted(users_sessions, ports, person):
+    for deleted in ("shy", "fans", "both") * 3:
+        shy, fans = person(private=True), [person(private=True) for _ in range(12)]
+        for fan in fans:
+            do(ports, "follow", fan, shy)
+            do(ports, "follow", shy, fan)
+        going = {"shy": [shy], "fans": fans[:6], "both": [shy, *fans[:6]]}[deleted]
+        ends = [call(delete, ports, each) for each in going]
+        public = [call(go_public, ports, each) for each in (shy, *fans)]
+        # Only who is gone is refused, as unknown.
+        all_at_once(*public[:1], *ends, *public[1:], refusals=UserNotFound)
+        found = exact_and_legal(users_sessions)
+        left = {shy, *fans} - {*going}
+        pairs = {(fan, shy) for fan in fans} | {(shy, fan) for fan in fans}
+        assert {each for each in found if {shy, *fans} & {*each}} == {
+            ("follow", *pair) for pair in pairs if {*pair} <= left
+        }
+        assert not {*going} & counts(users_sessions).keys()
+
+
 def test_an_account_that_is_deleted_meanwhile_leaves_no_edge_and_no_count(users_sessions, ports, person):
     for _ in range(5):
         going, others = person(), [person() for _ in range(10)]
         calls = [call(do, ports, act, other, going) for other in others for act in ("follow", "unfollow", "follow")]
         back = [call(do, ports, act, going, other) for other in others for act in ("follow", "block")]
-        end = call(lambda user_id: close_profile(ports, event_id=str(new_id()), user_id=str(user_id)), going)
+        end = call(delete, ports, going)
         all_at_once(*calls[:15], *back[:10], end, *calls[15:], *back[10:])
         found = exact_and_legal(users_sessions)
         assert not [each for each in found if going in each]

@@ -7,6 +7,7 @@ import pytest
 
 from lib.context import ANONYMOUS, SYSTEM, Actor, NotAllowed, NotSignedIn
 from lib.ids import new_id
+from lib.rpc import Rpc
 from users_svc.presentation.connections import ConnectionRpc
 from users_svc.presentation.service import UsersService
 
@@ -21,7 +22,11 @@ WRITES = {
     "reject_follow_request": "requester_id",
 }
 OPEN = {"list_followers", "list_following"}
-METHODS = sorted(name for name, each in vars(ConnectionRpc).items() if hasattr(each, "nameko_entrypoints"))
+METHODS = sorted(
+    name
+    for name, each in vars(ConnectionRpc).items()
+    if any(isinstance(entrypoint, Rpc) for entrypoint in getattr(each, "nameko_entrypoints", ()))
+)
 
 
 def entrypoint(name):
@@ -49,6 +54,11 @@ def test_these_are_all_methods():
         "get_relationship",
         "get_relationships",
     }
+
+
+def test_an_account_that_opens_is_heard_of():
+    (handler,) = ConnectionRpc.on_user_follow_opened.nameko_entrypoints
+    assert (handler.source_service, handler.event_type) == ("users_svc", "user.follow_opened")
 
 
 @pytest.mark.parametrize("name", METHODS)

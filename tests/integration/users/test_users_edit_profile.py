@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from users_svc.domain.profile import UserNotFound
 from users_svc.domain.profile_edit import InvalidProfile, ProfileChanged
 from users_svc.domain.visibility import AUDIENCES, DEFAULT_AUDIENCES
 from users_svc.infrastructure.tables import blocks, follow_requests, follows, outbox, retired_handles
+from users_svc.presentation.service import UsersService
 
 EVERYTHING = {
     "handle": "Ann_1",
@@ -252,10 +254,32 @@ def test_a_handle_that_was_given_up_is_kept_from_others_for_90_days_and_not_from
     edit(month, ann, {"handle": "rabbit"})
     with pytest.raises(HandleTaken):
         edit(later(month, days=89, hours=23), bob, {"handle": "HARE"})
-    with pytest.raises(HandleChangedRecently):
-        edit(later(month, days=29), ann, {"handle": "leveret5"})
-    assert edit(later(month, days=1), ann, {"handle": "Hare"})["handle"] == "Hare"
+    for handle in ("leveret5", "Hare"):
+        with pytest.raises(HandleChangedRecently):
+            edit(later(month, days=29), ann, {"handle": handle})
+    assert edit(later(month, days=30), ann, {"handle": "Hare"})["handle"] == "Hare"
     assert [each["handle_key"] for each in rows(users_sessions, retired_handles)] == ["rabblt"]
+
+
+def test_nobody_keeps_more_than_one_handle_that_they_have_given_up(users_sessions, ports, person):
+    ann, bob = person("Ann"), person("Bob")
+    for month, handle in enumerate(("hare", "rabbit", "hare", "leveret5", "bunny")):
+        edit(later(ports, days=30 * month), ann, {"handle": handle})
+    assert [each["handle_key"] for each in rows(users_sessions, retired_handles)] == ["leveret5"]
+    assert edit(later(ports, days=120), bob, {"handle": "rabbit"})["handle"] == "rabbit"
+    with pytest.raises(HandleTaken):
+        edit(later(ports, days=150), bob, {"handle": "leveret_5"})
+
+
+def test_a_handle_that_was_given_up_by_mistake_can_be_taken_again(ports, person):
+    ann = person("Ann")
+    edit(ports, ann, {"handle": "hare"})
+    month = later(ports, days=30)
+    edit(month, ann, {"handle": None})
+    assert edit(month, ann, {"handle": "hare"})["handle"] == "hare"
+    edit(month, ann, {"handle": None})
+    with pytest.raises(HandleChangedRecently):
+        edit(later(month, days=29), ann, {"handle": "hare"})
 
 
 def test_the_handle_of_a_deleted_person_is_kept_from_others_for_90_days(users_sessions, ports, person):
@@ -414,9 +438,11 @@ def test_who_becomes_public_lets_everybody_in_who_waits(users_sessions, ports, p
     connect(users_sessions, follow_requests, bob, ann)
     edit(ports, ann, {"bio": "still private"})
     assert len(rows(users_sessions, follow_requests)) == 1
-    edited = edit(ports, ann, {"private": False})
-    assert (edited["private"], edited["followers_count"]) == (False, 1)
+    assert edit(ports, ann, {"private": False})["private"] is False
+    (opened,) = [each["envelope"] for each in rows(users_sessions, outbox) if each["type"] == "user.follow_opened"]
+    UsersService.on_user_follow_opened(SimpleNamespace(ports=ports), opened)
     assert rows(users_sessions, follow_requests) == []
+    assert get_profile(ports, user_id=str(ann))["followers_count"] == 1
     assert [(each["follower_id"], each["followee_id"]) for each in rows(users_sessions, follows)] == [(bob, ann)]
 
 
@@ -427,6 +453,7 @@ def test_who_waits_goes_on_waiting_if_the_edit_is_refused(users_sessions, ports,
         edit(ports, ann, {"private": False}, expected_version=99)
     assert len(rows(users_sessions, follow_requests)) == 1
     assert rows(users_sessions, follows) == []
+    assert rows(users_sessions, outbox) == []
 
 
 def test_who_becomes_private_keeps_their_followers(users_sessions, ports, person):

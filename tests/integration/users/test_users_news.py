@@ -1,17 +1,25 @@
 """Each event that people are told of, in its agreed form, and what they read of it."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 from uuid import UUID
 
 import pytest
 
+from auth_svc.domain.mail import MailKind
 from lib.ids import new_id
 from tests.contract.test_users_notification_events import SUBSCRIBERS
 from users_svc.domain.identity import Identity
+from users_svc.domain.notification_types import TYPES
+from users_svc.infrastructure.tables import pending_notification_mails
 from users_svc.presentation.service import UsersService
 
 SAMPLES = Path(__file__).resolve().parents[2] / "contract"
+#: a little after the samples
+SOON = datetime(2026, 1, 31, 14, 0, tzinfo=UTC)
 PAYMENT = "019c13f8-2ee0-7b1c-8d2e-3f4a5b6c7d8e"
 TOLD = [
     ("payment.succeeded", "payment_succeeded", {"payment_id": PAYMENT, "amount": 1050, "currency": "EUR"}),
@@ -46,7 +54,7 @@ HANDLERS = {event_type: handler for (_, event_type), handler in SUBSCRIBERS.item
 @pytest.fixture
 def service(ports):
     service = UsersService()
-    service.ports = ports
+    service.ports = replace(ports, now=lambda: SOON)
     return service
 
 
@@ -67,7 +75,7 @@ def inbox_of(service, user_id):
 
 
 def made(event_type, **data):
-    return {"id": str(new_id()), "type": event_type, "data": data, "sequence": 1}
+    return {"id": str(new_id()), "type": event_type, "occurred_at": "2026-01-31T12:00:00Z", "data": data, "sequence": 1}
 
 
 @pytest.mark.parametrize("name, type, data", TOLD)
@@ -78,6 +86,7 @@ def test_an_account_hears_of_it_once(service, ports, name, type, data):
     tell(service, event)
     (told,) = inbox_of(service, user_id)
     assert (told["type"], told["data"], told["actor"]) == (type, data, None)
+    assert told["created_at"] == event["occurred_at"]
     assert "@" not in json.dumps(told)
     assert service.notifications_after(user_id=user_id, number=0) == {"data": [told], "last": 1, "unread": 1}
 
@@ -95,7 +104,7 @@ def test_a_person_hears_of_another_once(service, person, event_type, type, whom,
 @pytest.mark.parametrize(
     "event_type, data",
     [
-        ("session.revoked", {"session_id": str(new_id()), "reason": "refresh_reused"}),
+        ("session.revoked", {"session_id": str(new_id()), "reason": "password_change"}),
         ("session.revoked", {"session_id": str(new_id()), "reason": "logout"}),
         ("session.revoked", {"not_before": "2026-01-31T12:06:00.123Z", "reason": "logout"}),
         ("user.login.failed", {"method": "pwd", "locked": False}),
@@ -111,6 +120,54 @@ def test_a_lock_is_told(service, person):
     ann = str(person("Ann"))
     tell(service, made("user.login.failed", id=ann, method="pwd", locked=True))
     assert [each["type"] for each in inbox_of(service, ann)] == ["login_locked"]
+
+
+def test_a_key_that_was_used_twice_is_told(service, person):
+    ann, session_id = str(person("Ann")), str(new_id())
+    tell(service, made("session.revoked", session_id=session_id, user_id=ann, reason="refresh_reused"))
+    assert [(each["type"], each["data"]) for each in inbox_of(service, ann)] == [
+        ("refresh_reused", {"session_id": session_id})
+    ]
+
+
+LOCKED = ("user.login.failed", {"method": "pwd", "locked": True})
+ROLES = ("user.roles.changed", {"roles": ["user"]})
+
+
+def ended(reason):
+    return ("session.revoked", {"not_before": "2026-01-31T12:00:00.000Z", "reason": reason})
+
+
+@pytest.mark.parametrize(
+    "events, mailed",
+    [
+        ([LOCKED], ["login_locked"]),
+        ([ROLES], ["roles_changed"]),
+        ([ended("admin")], ["sessions_ended"]),
+        ([ended("a reason of tomorrow")], ["sessions_ended"]),
+        # One mail for what is one thing, whoever sends it.
+        ([ROLES, ended("roles")], ["roles_changed"]),
+        ([("user.password.changed", {"method": "reset"}), ended("password_reset")], []),
+        ([("user.email.changed", {}), ended("email_revert")], []),
+        ([("session.revoked", {"session_id": str(new_id()), "reason": "refresh_reused"})], []),
+        ([ended("disabled")], []),
+    ],
+)
+def test_what_is_about_security_is_in_the_inbox_and_in_one_mail(service, person, rows, events, mailed):
+    """auth_svc mails about passwords, addresses and keys that were used twice."""
+    ann = str(person("Ann"))
+    for event_type, data in events:
+        tell(service, made(event_type, id=ann, user_id=ann, **data))
+    assert len(inbox_of(service, ann)) == len(events)
+    assert [each["type"] for each in rows(pending_notification_mails)] == mailed
+
+
+def test_auth_svc_mails_what_is_left_to_it():
+    """As far as its own kinds of mails say."""
+    theirs = {"password_changed": "password_changed", "email_changed": "email_change_notice"}
+    theirs |= {"refresh_reused": "session_ended"}
+    assert {each.name for each in TYPES.values() if each.mailed_by_auth} == set(theirs)
+    assert set(theirs.values()) <= set(get_args(MailKind))
 
 
 def test_fields_that_a_later_version_adds_are_passed_over(service, ports):

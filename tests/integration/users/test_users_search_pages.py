@@ -13,7 +13,7 @@ from users_svc.application.edit_profile import edit_profile
 from users_svc.application.pages import InvalidCursor, InvalidLimit
 from users_svc.application.search_users import search_users
 from users_svc.domain.search_query import SearchFilters, SearchQuery
-from users_svc.infrastructure.sql_search import CANDIDATES
+from users_svc.infrastructure.search_candidates import CANDIDATES
 
 DAY = timedelta(days=1)
 

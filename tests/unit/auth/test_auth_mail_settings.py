@@ -15,6 +15,7 @@ from tests.conftest import ROOT
 from tests.support.certificates import Authority
 from tests.support.smtp import HOST
 from tests.support.smtp import SmtpServer as SmtpServerOfTest
+from users_svc.bootstrap import build_mailer as build_mailer_of_users
 
 MAIL = Mail(id="1", kind="new_device", to="ann@example.com")
 
@@ -30,6 +31,7 @@ PRODUCTION = {
     },
     "SMTP_URL": "smtps://post:s3cret@mail.example.org",
     "MAIL_FROM": "mail@example.org",
+    "PUBLIC_URL": "https://api.example.org",
 }
 
 
@@ -230,6 +232,32 @@ def test_production_refuses_what_would_lose_mails(name, value, said):
         build_mailer(load(**{**PRODUCTION, name: value}))
 
     assert str(refusal.value) == said
+
+
+@pytest.mark.parametrize("url", ["https://xn--mwe-sna.example", "HTTPS://api.example.org:8443/there/", "https://[::1]"])
+def test_production_takes_links_that_are_safe(url):
+    assert build_mailer(load(**{**PRODUCTION, "PUBLIC_URL": url}))
+
+
+@pytest.mark.parametrize("build", [build_mailer, build_mailer_of_users])
+@pytest.mark.parametrize(
+    "url, said",
+    [
+        ("http://localhost:3000", "https"),
+        ("http://api.example.org", "https"),
+        ("https://möwe.example", "ASCII"),
+        ("https://api.example.org/möwe", "ASCII"),
+        ("https://\u0430pi.example.org", "ASCII"),
+        ("https://", "host"),
+        ("https://:443", "host"),
+        ("https:///there", "host"),
+        ("https://api.example.org /", "host"),
+    ],
+)
+def test_production_refuses_links_that_are_not(build, url, said):
+    with pytest.raises(ConfigError, match=f"^PUBLIC_URL: .*{said}"):
+        build(load(**{**PRODUCTION, "PUBLIC_URL": url}))
+    assert build({**load(), "PUBLIC_URL": url})
 
 
 def test_the_default_sender_is_one_that_production_refuses():

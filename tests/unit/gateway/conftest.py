@@ -124,7 +124,7 @@ class Conformance:
         if response.data:
             schema = answer["content"][response.mimetype]["schema"]
             root = {**schema, "components": self.document["components"]}
-            Draft202012Validator(root).validate(response.json)
+            Draft202012Validator(root).validate(response.json if response.is_json else response.text)
 
     def _common(self, method: str, response: TestResponse) -> None:
         headers, status = response.headers, response.status_code

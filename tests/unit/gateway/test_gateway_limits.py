@@ -15,7 +15,7 @@ from gateway.addresses import client_address, limiting_key
 from gateway.shapes import EXAMPLES
 from lib.config import ConfigError
 from tests.fakes.cluster import FakeCluster
-from tests.unit.gateway.conftest import USER_ID, Configure
+from tests.unit.gateway.conftest import Configure
 
 LOGIN = "/api/v1/auth/login"
 LIMITED = [LOGIN, "/api/v1/auth/register", "/api/v1/users"]
@@ -57,10 +57,10 @@ def test_every_answer_of_a_limited_route_tells_the_limits(limited: FlaskClient) 
     assert not [name for name in response.headers.keys() if name.startswith("X-RateLimit")]  # noqa: SIM118
 
 
-def test_other_routes_are_not_limited(limited: FlaskClient, cluster: FakeCluster) -> None:
-    cluster.answers["users_svc.get_user"] = EXAMPLES["PublicProfile"]
+def test_other_routes_are_not_limited(limited: FlaskClient, cluster: FakeCluster, bearer: dict[str, str]) -> None:
+    cluster.answers["users_svc.get_profile"] = EXAMPLES["Profile"]
     for _ in range(20):
-        response = limited.get(f"/api/v1/users/{USER_ID}")
+        response = limited.get("/api/v1/users/profile", headers=bearer)
         assert response.status_code == 200
         assert "RateLimit-Policy" not in response.headers
 

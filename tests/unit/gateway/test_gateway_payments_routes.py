@@ -44,6 +44,7 @@ def paying(bearer: dict[str, str]) -> dict[str, str]:
 
 def test_paying(client: FlaskClient, cluster: FakeCluster, paying: dict[str, str]) -> None:
     body = PAYMENT | {"description": "Two books", "metadata": {"order": "1"}, "reference": "order-1"}
+    body |= {"capture_method": "manual", "confirm": True}
     response = client.post("/api/v1/payments", json=body, headers=paying)
     assert response.status_code == 201
     assert response.json == EXAMPLES["Payment"]
@@ -85,11 +86,14 @@ def test_a_declined_payment_stays_readable(
     ("fault", "status", "retry_after"),
     [
         (Fault("invalid", "idempotency_key_reused", "used"), 422, None),
+        (Fault("invalid", "payment_method_required", "none"), 422, None),
+        (Fault("invalid", "invalid_capture_method", "no"), 422, None),
         (Fault("conflict", "idempotency_in_progress", "running", {"retry_after": 1}), 409, "1"),
         (Fault("conflict", "reference_taken", "taken"), 409, None),
         (Fault("forbidden", "forbidden", "no"), 403, None),
         (Fault("malformed", "invalid_idempotency_key", "no key"), 400, None),
         (Fault("unavailable", "provider_unreachable", "away"), 503, "1"),
+        (Fault("unavailable", "provider_busy", "busy", {"retry_after": 7}), 503, "7"),
         (Fault("unavailable", "outcome_unknown", "ask", {"retry_after": 1}), 503, "1"),
         (RpcTimeout(12), 504, None),
     ],
@@ -165,6 +169,12 @@ def test_keys_that_are_none(client: FlaskClient, cluster: FakeCluster, bearer: d
         (PAYMENT | {"currency": "EURO"}, "/currency", "too_long"),
         (PAYMENT | {"payment_method": {"card": "1"}}, "/payment_method", "invalid_type"),
         (PAYMENT | {"payment_method": "x" * 256}, "/payment_method", "too_long"),
+        (PAYMENT | {"capture_method": 1}, "/capture_method", "invalid_type"),
+        (PAYMENT | {"capture_method": None}, "/capture_method", "required"),
+        (PAYMENT | {"capture_method": "m" * 41}, "/capture_method", "too_long"),
+        (PAYMENT | {"confirm": "true"}, "/confirm", "invalid_type"),
+        (PAYMENT | {"confirm": 1}, "/confirm", "invalid_type"),
+        (PAYMENT | {"confirm": None}, "/confirm", "required"),
         (PAYMENT | {"description": "x" * 501}, "/description", "too_long"),
         (PAYMENT | {"reference": "x" * 201}, "/reference", "too_long"),
         (PAYMENT | {"metadata": "x"}, "/metadata", "invalid_type"),

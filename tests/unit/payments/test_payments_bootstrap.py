@@ -5,12 +5,13 @@ from datetime import timedelta
 import pytest
 
 from lib import config as configuration
+from lib import faultpoint
 from lib.config import ConfigError
 from payments_svc.application.ports import Rules
 from payments_svc.bootstrap import CONFIG, Settings, build_ports
-from payments_svc.infrastructure.sandbox import SandboxProvider
 
 GOOD = {
+    **configuration.load("config.yaml", environ={}),
     "APP_ENV": "development",
     "PAYMENTS_SELF_SERVICE": None,
     "PROVIDER_TIMEOUT": 8,
@@ -27,7 +28,6 @@ def test_the_settings_are_times_and_switches():
         provider_timeout=timedelta(seconds=8),
         idempotency_ttl=timedelta(days=1),
         check_schedule=(timedelta(minutes=5), timedelta(hours=1), timedelta(days=1)),
-        sandbox_latency=timedelta(milliseconds=250),
     )
 
 
@@ -88,7 +88,9 @@ def test_the_values_in_the_file_of_the_project_are_good():
 
 def test_the_ports_are_made_of_the_settings():
     ports = build_ports(GOOD, sessions=lambda: pytest.fail("nothing is asked of the database yet"))
-    assert isinstance(ports.provider, SandboxProvider)
+    assert ports.provider.name == "sandbox"
+    assert ports.providers == {"sandbox": ports.provider}
+    assert ports.reached is faultpoint.reach
     assert ports.rules == Rules(
         self_service=True,
         patience=timedelta(seconds=10),

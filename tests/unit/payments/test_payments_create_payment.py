@@ -8,19 +8,27 @@ import pytest
 from lib.errors import Malformed
 from lib.ids import new_id
 from payments_svc.application.create_payment import create_payment
-from payments_svc.domain.arguments import InvalidText, InvalidUserId
+from payments_svc.domain.arguments import BadArgument, InvalidText, InvalidUserId
 from payments_svc.domain.card_numbers import CardNumberRefused
-from payments_svc.domain.details import InvalidMetadata, UnknownPaymentMethod, UnsupportedPaymentMethod
+from payments_svc.domain.details import InvalidMetadata, UnknownPaymentMethod
 from payments_svc.domain.idempotency import (
     ClaimStatus,
     IdempotencyInProgress,
     IdempotencyKeyReused,
     InvalidIdempotencyKey,
+    body_hash,
 )
 from payments_svc.domain.money import InvalidAmount, UnsupportedCurrency
 from payments_svc.domain.outcome import NotExecuted, ProviderError, ProviderUnreachable, Succeeded
-from payments_svc.domain.payment import PaymentDeclined, PaymentStatus, ReferenceTaken
-from tests.fakes.payments import NOON, FakeUnitOfWork, FakeWorld
+from payments_svc.domain.payment_errors import (
+    InvalidCaptureMethod,
+    PaymentDeclined,
+    PaymentMethodRequired,
+    ReferenceTaken,
+)
+from payments_svc.domain.payment_status import PaymentStatus
+from tests.fakes.payments import DEADLINES, NOON, FakeUnitOfWork, FakeWorld
+from tests.unit.payments.asking import Asking
 
 ANN, BOB = str(new_id()), str(new_id())
 
@@ -135,6 +143,48 @@ def test_while_the_provider_is_asked_the_payment_can_be_seen(world, pay):
     assert (seen[0].status, seen[0].next_check_at) == (PaymentStatus.PROCESSING, NOON + world.rules.patience)
 
 
+@pytest.mark.parametrize("given, expected", [({}, "succeeded"), ({"confirm": True}, "succeeded")])
+def test_a_payment_can_be_charged_later_or_only_set_aside(world, pay, given, expected):
+    assert pay(**given).body["status"] == expected
+    assert pay(idempotency_key="2", confirm=False).body["status"] == "requires_confirmation"
+    manual = pay(idempotency_key="3", capture_method="manual").body
+    assert (manual["status"], manual["capture_method"], manual["amount_capturable"]) == (
+        "requires_capture",
+        "manual",
+        1050,
+    )
+    assert [question for question, _ in world.provider.asked] == ["charge", "charge"]
+
+
+def test_a_customer_may_have_to_act_or_to_wait(pay):
+    assert pay(payment_method="tok_3ds").body["next_action"] == {"type": "authenticate"}
+    assert pay(payment_method="tok_async", idempotency_key="2").body["status"] == "processing"
+
+
+def test_a_kept_means_of_payment_is_charged_by_its_id(world, pay):
+    kept = Asking(world).keep("tok_visa", user_id=ANN)
+    assert pay(payment_method=kept).body["payment_method"] == "tok_visa"
+
+
+def test_without_one_the_default_is_charged_if_it_is_asked_for(world, pay):
+    Asking(world).keep("tok_visa", user_id=ANN, is_default=True)
+    assert pay(payment_method=None).body["status"] == "requires_payment_method"
+    assert pay(payment_method=None, confirm=True, idempotency_key="2").body["status"] == "succeeded"
+
+
+def test_a_key_from_before_there_were_more_arguments_still_fits(world, pay):
+    pay()
+    names = ("amount", "currency", "payment_method", "description", "metadata", "reference")
+    body = {**dict.fromkeys(names), "amount": 1050, "currency": "EUR", "payment_method": "tok_visa"}
+    assert only(world.claims).body_hash == body_hash(body)
+
+
+def test_the_steps_on_the_way_are_told(world, pay):
+    pay()
+    steps = ("after_claim", "before_send", "after_send", "before_commit")
+    assert world.reached == [(f"payment.{step}", "charge") for step in steps]
+
+
 # --- what is refused before anything happens ---
 
 
@@ -148,7 +198,11 @@ def test_while_the_provider_is_asked_the_payment_can_be_seen(world, pay):
         ({"idempotency_key": ""}, InvalidIdempotencyKey),
         ({"payment_method": "4111111111111111"}, CardNumberRefused),
         ({"payment_method": "pm_unknown"}, UnknownPaymentMethod),
-        ({"payment_method": "tok_3ds"}, UnsupportedPaymentMethod),
+        ({"payment_method": str(new_id())}, UnknownPaymentMethod),
+        ({"payment_method": None, "confirm": True}, PaymentMethodRequired),
+        ({"confirm": "yes"}, BadArgument),
+        ({"capture_method": "later"}, InvalidCaptureMethod),
+        ({"capture_method": []}, InvalidCaptureMethod),
         ({"payment_method": ""}, InvalidText),
         ({"description": "card 4111 1111 1111 1111"}, CardNumberRefused),
         ({"metadata": {"card": "4111-1111-1111-1111"}}, CardNumberRefused),
@@ -201,6 +255,8 @@ def test_a_decline_is_told_again(world, pay):
         {"metadata": {}},
         {"reference": "r"},
         {"amount": 0},
+        {"confirm": True},
+        {"capture_method": "manual"},
     ],
 )
 def test_the_same_key_for_something_else_is_refused(world, pay, changes):
@@ -243,7 +299,7 @@ def test_a_decline_is_told_even_when_its_answer_has_expired(world, pay):
 def test_an_unknown_payment_is_answered_as_it_is_by_now(world, pay):
     pay(payment_method="tok_timeout")
     assert pay(payment_method="tok_timeout").body["status"] == "unknown"
-    only(world.payments).settle(Succeeded(), now=world.time, check_at=world.time)
+    only(world.payments).settle(Succeeded(), now=world.time, deadlines=DEADLINES)
     again = pay(payment_method="tok_timeout")
     assert (again.body["status"], again.replayed) == ("succeeded", True)
     assert len(world.provider.asked) == 1
@@ -292,11 +348,11 @@ def test_a_crash_after_the_charge_is_completed_without_charging_again(world, pay
 
 
 def test_a_crash_before_the_charge_is_completed_with_the_same_attempt(world, pay):
-    charge = world.provider.charge
-    world.provider.charge = lambda *_: crash()
+    execute = world.provider.execute
+    world.provider.execute = lambda _: crash()
     with pytest.raises(Crash):
         pay()
-    world.provider.charge = charge
+    world.provider.execute = execute
     world.time += world.rules.patience
     assert pay().body["status"] == "succeeded"
     assert world.provider.asked == [(each, only(world.claims).attempt_id) for each in ("lookup", "charge")]
@@ -365,7 +421,7 @@ def test_a_slow_process_answers_from_the_payment_when_no_answer_is_kept(world, p
 
 def test_an_outcome_that_was_found_out_meanwhile_stays(world, pay):
     def found_out():
-        only(world.payments).settle(Succeeded(), now=world.time, check_at=world.time)
+        only(world.payments).settle(Succeeded(), now=world.time, deadlines=DEADLINES)
 
     world.provider.during = found_out
     assert pay(payment_method="tok_timeout").body["status"] == "succeeded"

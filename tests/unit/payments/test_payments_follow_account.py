@@ -20,7 +20,8 @@ from payments_svc.domain.arguments import InvalidUserId
 from payments_svc.domain.customer import AccountDisabled, CustomerStatus
 from payments_svc.domain.idempotency import ClaimStatus
 from payments_svc.domain.outcome import NotExecuted, ProviderError, ProviderUnreachable
-from payments_svc.domain.payment import PaymentDeclined, PaymentStatus
+from payments_svc.domain.payment_errors import PaymentDeclined
+from payments_svc.domain.payment_status import PaymentStatus
 from tests.fakes.payments import NOON, FakeWorld
 
 ANN, BOB = str(new_id()), str(new_id())

@@ -15,7 +15,7 @@ from payments_svc.application.open_customer import open_customer
 from payments_svc.application.pages import InvalidCursor, InvalidLimit
 from payments_svc.application.refund_payment import refund_payment
 from payments_svc.domain.arguments import InvalidUserId
-from payments_svc.domain.payment import PaymentNotFound
+from payments_svc.domain.payment_errors import PaymentNotFound
 from payments_svc.domain.refund import RefundNotFound
 from tests.fakes.payments import FakeWorld
 

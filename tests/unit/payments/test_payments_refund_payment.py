@@ -18,9 +18,9 @@ from payments_svc.domain.idempotency import (
 )
 from payments_svc.domain.money import InvalidAmount
 from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, ProviderUnreachable, Refused, Succeeded
-from payments_svc.domain.payment import PaymentNotFound
+from payments_svc.domain.payment_errors import PaymentNotFound
 from payments_svc.domain.refund import PaymentNotRefundable, RefundExceedsCaptured, RefundNotAllowed, RefundStatus
-from tests.fakes.payments import FakeWorld
+from tests.fakes.payments import DEADLINES, FakeWorld
 
 ANN, BOB = str(new_id()), str(new_id())
 
@@ -206,14 +206,13 @@ def test_when_the_answer_has_expired_it_is_made_from_the_refund(world, give_back
 def test_an_unknown_refund_is_answered_as_it_is_by_now(world, give_back):
     world.provider.answer = MayHaveHappened()
     give_back(amount=400)
-    only(world.payments).settle_refund(only(world.refunds), Succeeded(), now=world.time, check_at=world.time)
+    only(world.payments).settle_refund(only(world.refunds), Succeeded(), now=world.time, deadlines=DEADLINES)
     again = give_back(amount=400)
     assert (again.body["status"], again.replayed) == ("succeeded", True)
 
 
 def test_what_was_not_executed_is_canceled_and_another_takes_its_place(world, give_back):
     world.provider.answer = NotExecuted("provider_unreachable")
-    world.provider.refunded.clear()
     with pytest.raises(ProviderUnreachable):
         give_back()
     (canceled,) = world.refunds.values()
@@ -266,11 +265,11 @@ def test_a_crash_after_the_refund_is_completed_without_refunding_again(world, gi
 
 
 def test_a_crash_before_the_refund_is_completed_with_the_same_attempt(world, give_back):
-    refund = world.provider.refund
-    world.provider.refund = lambda *_: crash()
+    execute = world.provider.execute
+    world.provider.execute = lambda _: crash()
     with pytest.raises(Crash):
         give_back()
-    world.provider.refund = refund
+    world.provider.execute = execute
     world.time += world.rules.patience
     assert give_back().body["status"] == "succeeded"
     assert world.provider.asked == [(each, claim_of_refund(world).attempt_id) for each in ("lookup", "refund")]
@@ -315,7 +314,7 @@ def test_a_slow_process_that_was_not_executed_does_not_free_what_another_is_doin
 
 def test_an_outcome_that_was_found_out_meanwhile_stays(world, give_back):
     def found_out():
-        only(world.payments).settle_refund(only(world.refunds), Refused("late"), now=world.time, check_at=world.time)
+        only(world.payments).settle_refund(only(world.refunds), Refused("late"), now=world.time, deadlines=DEADLINES)
 
     world.provider.during = found_out
     assert give_back(amount=400).body["status"] == "failed"

@@ -11,13 +11,14 @@ from lib.access import Policy
 from lib.context import ANONYMOUS, SYSTEM, Actor, CallContext, NotAllowed, NotSignedIn
 from lib.ids import new_id
 from payments_svc.domain.customer import AccountDisabled
-from payments_svc.domain.payment import PaymentDeclined, PaymentNotFound
+from payments_svc.domain.payment_errors import PaymentDeclined, PaymentNotFound
 from payments_svc.domain.refund import RefundNotAllowed
 from payments_svc.presentation.service import PaymentsService
 from tests.fakes.payments import RULES, FakeWorld
 
 ANN, BOB = str(new_id()), str(new_id())
-METHODS = ["create_payment", "get_payment", "list_payments", "refund_payment", "list_refunds", "get_refund"]
+WRITES = ["create_payment", "confirm_payment", "capture_payment", "cancel_payment", "refund_payment"]
+METHODS = [*WRITES, "get_payment", "list_payments", "list_refunds", "get_refund"]
 
 
 def account(*roles, user_id=ANN):
@@ -80,7 +81,7 @@ def test_every_method_belongs_to_the_user_that_it_names(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_may_run_again_when_the_broker_repeats_it(method):
-    expected = "idempotency_key" if method in ("create_payment", "refund_payment") else True
+    expected = "idempotency_key" if method in WRITES else True
     assert entrypoint(method).idempotent == expected
 
 
@@ -109,14 +110,20 @@ def test_a_payment_comes_as_plain_json(service):
             "status": "succeeded",
             "amount": 1050,
             "currency": "EUR",
+            "capture_method": "automatic",
+            "amount_capturable": 0,
             "amount_captured": 1050,
             "amount_refunded": 0,
             "payment_method": "tok_visa",
             "decline_code": None,
+            "next_action": None,
+            "capture_before": None,
+            "cancellation_reason": None,
             "description": "two rabbits",
             "metadata": {"a": "2", "zeta": "1"},
             "reference": "order-17",
             "provider": "fake",
+            "pending_operation": None,
             "next_check_at": None,
             "created_at": "2026-01-31T12:00:00Z",
             "updated_at": "2026-01-31T12:00:00Z",

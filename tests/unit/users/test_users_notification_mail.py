@@ -7,7 +7,13 @@ import pytest
 from lib.errors import MailRefused
 from lib.ids import new_id
 from lib.mail import Sender
-from users_svc.domain.notification_mail import MOST_ATTEMPTS, NotificationLetter, NotificationMail
+from users_svc.domain.notification_mail import (
+    MOST_ATTEMPTS,
+    NotificationLetter,
+    NotificationMail,
+    SentMails,
+    is_old,
+)
 from users_svc.domain.notification_types import TYPES
 from users_svc.infrastructure.mail.rendering import NotificationRenderer
 from users_svc.infrastructure.mail.texts import TEXTS
@@ -37,11 +43,36 @@ def forms(message):
     return [message.get_body((each,)).get_content() for each in ("plain", "html")]
 
 
-def test_every_type_that_can_be_mailed_has_its_text():
-    assert set(TEXTS) == {each.name for each in TYPES.values() if not each.security}
+OPTIONAL = [each.name for each in TYPES.values() if not each.security]
+SECURITY = [each.name for each in TYPES.values() if each.security and not each.mailed_by_auth]
 
 
-@pytest.mark.parametrize("kind", sorted(TEXTS))
+def test_every_type_that_is_mailed_from_here_has_its_text():
+    assert set(TEXTS) == {*OPTIONAL, *SECURITY}
+    assert {each for each, text in TEXTS.items() if text.kind} == set(OPTIONAL)
+
+
+@pytest.mark.parametrize("kind", SECURITY)
+def test_a_mail_about_security_helps_and_cannot_be_ended(kind):
+    message = render(letter(kind, data={"reason": "admin", "roles": ["finance", "user"]}, unsubscribe_token=None))
+    assert message["List-Unsubscribe"] is message["List-Unsubscribe-Post"] is None
+    for form in forms(message):
+        assert "https://api.example.org/pages/forgot-password" in form
+        assert "unsubscribe" not in form.lower()
+        assert "No more mails" not in form
+        assert "an administrator has done it" in form
+        assert "finance, user" in form
+        assert "2026-01-31 12:00 UTC" in form
+        assert "{" not in form
+
+
+@pytest.mark.parametrize("data, line", [({"roles": []}, "Roles: none"), ({"reason": "x_y\n"}, "Reason: x y")])
+def test_facts_of_security_are_one_plain_line_each(data, line):
+    plain, _ = forms(render(letter("roles_changed", data=data, unsubscribe_token=None)))
+    assert f"\n{line}\n" in plain
+
+
+@pytest.mark.parametrize("kind", OPTIONAL)
 def test_every_mail_can_be_ended_by_one_click(kind):
     """RFC 8058: the header in one piece, as it is, so that programs find the address."""
     message = render(letter(kind))
@@ -57,7 +88,7 @@ def test_every_mail_can_be_ended_by_one_click(kind):
     assert max(map(len, raw.split(b"\r\n"))) <= 998
 
 
-@pytest.mark.parametrize("kind", sorted(TEXTS))
+@pytest.mark.parametrize("kind", OPTIONAL)
 def test_a_token_that_is_no_token_stays_in_the_link(kind):
     message = render(letter(kind, unsubscribe_token="a&b=c>\r\nBcc: eve@example.com"))
     assert message["Bcc"] is None
@@ -138,3 +169,26 @@ def test_pauses_grow_and_end():
     assert pauses[-1] == timedelta(hours=1)
     assert timedelta(hours=20) < sum(pauses, timedelta()) < timedelta(hours=30)
     assert waiting(MOST_ATTEMPTS).next_try(NOON) is None
+
+
+@pytest.mark.parametrize(
+    "age, old", [(timedelta(0), False), (timedelta(days=2), False), (timedelta(days=2, microseconds=1), True)]
+)
+def test_no_mail_tells_what_is_old(age, old):
+    assert is_old(NOON - age, NOON) is old
+
+
+@pytest.mark.parametrize(
+    "sent, most, objection",
+    [
+        (SentMails(), 10, None),
+        (SentMails(lately=9), 10, None),
+        (SentMails(lately=10), 10, "too_many"),
+        (SentMails(lately=11), 10, "too_many"),
+        (SentMails(), 0, "too_many"),
+        (SentMails(same=True), 10, "repeated"),
+        (SentMails(lately=10, same=True), 10, "repeated"),
+    ],
+)
+def test_mails_about_others_are_few(sent, most, objection):
+    assert sent.objection(most) == objection

@@ -47,7 +47,12 @@ def test_the_matrix_is_honoured(type_name, channel):
 
 @pytest.mark.parametrize("type_name", [each.name for each in TYPES.values() if each.security])
 def test_security_notices_are_always_shown(type_name):
-    assert NotificationPreferences.of({"types": {type_name: {"in_app": False}}}).wants(type_name, "in_app")
+    chosen = {"types": {type_name: {"in_app": False, "email": False}}}
+    preferences = NotificationPreferences.of(chosen)
+    assert preferences.wants(type_name, "in_app")
+    # By auth_svc, or from here: there is a mail, and the preferences say so.
+    assert preferences.wants(type_name, "email")
+    assert preferences.values["types"][type_name] == {"in_app": True, "email": True}
 
 
 def test_the_mails_of_one_type_can_be_ended():

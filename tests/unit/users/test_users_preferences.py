@@ -268,13 +268,13 @@ def test_what_no_longer_is_a_choice_is_read_as_the_default():
 
 
 def test_security_notices_are_not_for_anybody_to_choose():
-    shown = NOTIFICATION_PREFERENCES.values({"types": {"password_changed": {"in_app": False, "email": True}}})
-    assert shown["types"]["password_changed"] == {"in_app": True, "email": False}
+    shown = NOTIFICATION_PREFERENCES.values({"types": {"password_changed": {"in_app": False, "email": False}}})
+    assert shown["types"]["password_changed"] == {"in_app": True, "email": True}
 
 
 @pytest.mark.parametrize("type_name", [each.name for each in TYPES.values() if each.security])
 def test_a_security_notice_cannot_be_switched_off(type_name):
-    for patch in ({"in_app": False}, {"email": True}):
+    for patch in ({"in_app": False}, {"email": False}):
         with pytest.raises(NotOptional) as caught:
             NOTIFICATION_PREFERENCES.merged({}, {"types": {type_name: patch}})
         (error,) = caught.value.details["errors"]

@@ -48,6 +48,17 @@ def test_a_name_that_the_owner_chose_stays():
     profile = ann(display_name="Annie")
     profile.follow(AccountState(profile.id, email="ann@example.org", name="Ann Example"), called="Ann", now=LATER)
     assert (profile.email, profile.display_name) == ("ann@example.org", "Annie")
+    # An address is told to nobody.
+    assert profile.pull_events() == []
+
+
+@pytest.mark.parametrize("audience, told", [("public", "Ann Example"), ("followers", None)])
+def test_a_name_that_comes_from_the_account_is_told_as_one_that_the_owner_chose(audience, told):
+    profile = ann(visibility={"display_name": audience})
+    account = AccountState(profile.id, email="ann@example.org", name="Ann Example")
+    for _ in range(2):
+        profile.follow(account, called="Ann", now=LATER)
+    assert profile.pull_events() == [(1, ProfileUpdated(str(profile.id), ["display_name"], None, told))]
 
 
 def test_what_is_not_known_of_the_account_stays():
@@ -218,17 +229,20 @@ def test_another_spelling_of_ones_own_handle_is_no_other_handle():
     assert (profile.handle, profile.handle_key, profile.handle_changed_at) == ("a_n_n", "ann", NOON)
 
 
-def test_ones_own_old_handle_can_be_had_back_at_once():
+def test_ones_own_old_handle_has_to_wait_as_every_other():
     profile = with_handle()
-    edit(profile, {"handle": "bob"}, holder=profile.id)
-    assert (profile.handle, profile.handle_changed_at) == ("bob", LATER)
+    with pytest.raises(HandleChangedRecently):
+        edit(profile, {"handle": "bob"}, holder=profile.id)
+    then = NOON + timedelta(days=30)
+    edit(profile, {"handle": "bob"}, holder=profile.id, now=then)
+    assert (profile.handle, profile.handle_changed_at) == ("bob", then)
 
 
 def test_a_handle_can_be_given_up_at_any_time_and_the_next_one_waits():
     profile = with_handle()
     (event,) = edit(profile, {"handle": None})
     assert (event.changed, event.handle) == (["handle"], None)
-    assert (profile.handle, profile.handle_key, profile.handle_changed_at) == (None, None, LATER)
+    assert (profile.handle, profile.handle_key, profile.handle_changed_at) == (None, None, NOON)
     with pytest.raises(HandleChangedRecently):
         edit(profile, {"handle": "bob"})
 

@@ -24,7 +24,11 @@ MAILS = {
     "SMTP_CA_FILE": "",
     "MAIL_FROM": "mail@example.org",
     "MAIL_FOLDER": "",
-    "PUBLIC_URL": "http://localhost:3000",
+    "PUBLIC_URL": "https://api.example.org",
+    "NOTIFICATION_TTL": 31_536_000,
+    "READ_NOTIFICATION_TTL": 7_776_000,
+    "NOTIFICATIONS_KEPT": 1000,
+    "SOCIAL_MAILS_PER_HOUR": 10,
 }
 
 ANN = "0190c2f4-7b5a-7c3e-8d2f-1a2b3c4d5e6f"

@@ -13,6 +13,7 @@ from lib.access import anyone
 from lib.context import ANONYMOUS, Actor
 from tests.fakes.users import NOON, FakeWorld
 from users_svc.application.lookup_users import InvalidLookup
+from users_svc.application.search_ports import Found, Place
 from users_svc.application.search_users import search_users
 from users_svc.domain.search_query import SearchFilters, SearchQuery
 from users_svc.presentation.service import UsersService
@@ -47,11 +48,12 @@ class FakeSearch:
 
     def __init__(self, *rows: Mapping[str, Any]) -> None:
         self.rows = rows
+        self.reached: Place | None = None
         self.asked: dict[str, Any] = {}
 
-    def find(self, query: SearchQuery, **asked: Any) -> list[Mapping[str, Any]]:
+    def find(self, query: SearchQuery, **asked: Any) -> Found:
         self.asked = {"query": query, **asked}
-        return list(self.rows[: asked["at_most"]])
+        return Found(list(self.rows[: asked["at_most"]]), self.reached)
 
     def by_ids_and_handles(self, ids: Any, handle_keys: Any, **asked: Any) -> list[Mapping[str, Any]]:
         self.asked = {"ids": ids, "handle_keys": handle_keys, **asked}
@@ -117,6 +119,17 @@ def test_a_cursor_goes_on_from_the_last_row(service, sort, place):
     cursor = searching.search_users(query="ann", sort=sort, limit=1)["next_cursor"]
     searching.search_users(query="ann", sort=sort, limit=1, cursor=cursor)
     assert searching.ports.search.asked["after"] == (place, ANN)
+
+
+def test_a_page_that_ended_before_its_time_goes_on_from_where_it_was(service):
+    """Short or empty, and not the last one."""
+    for rows in ((), (row(ANN, search_name="ann"),)):
+        searching = service(*rows)
+        searching.ports.search.reached = ("bob 🐇", BOB)
+        page = searching.search_users(sort="name", limit=5)
+        assert len(page["data"]) == len(rows)
+        searching.search_users(sort="name", limit=5, cursor=page["next_cursor"])
+        assert searching.ports.search.asked["after"] == ("bob 🐇", BOB)
 
 
 def test_the_owner_sees_all_of_themself(service):

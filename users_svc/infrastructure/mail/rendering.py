@@ -18,6 +18,9 @@ from users_svc.infrastructure.mail.texts import TEXTS
 
 TEMPLATES = Path(__file__).parent / "templates"
 SOMEBODY = "Somebody"
+#: the gateway's page that asks for a new password
+HELP = "forgot-password"
+REASONS = {"admin": "an administrator has done it"}
 _EXPONENTS = {each.code: each.exponent for each in Currency}
 
 
@@ -37,16 +40,19 @@ class NotificationRenderer:
     def render(self, mail: NotificationLetter) -> EmailMessage:
         text, name = TEXTS[mail.kind], clean(mail.name)
         words = {"site": self._site, "actor": clean(mail.actor or "") or SOMEBODY, "amount": _amount(mail.data)}
-        link = f"{self._public_url}/api/v1/users/unsubscribe?token={quote(mail.unsubscribe_token, safe='')}"
+        unsubscribe = self._unsubscribe(mail.unsubscribe_token)
         content = {
             "subject": f"{self._site}: {text.subject.format(**words)}",
             "greeting": f"Hello {name}," if name else "Hello,",
             "opening": text.opening.format(**words),
             "facts": [(label, clean(value)) for label, value in _facts(mail)],
             "kind": text.kind,
-            "link": link,
+            "unsubscribe": unsubscribe,
+            "otherwise": text.otherwise,
+            "help": f"{self._public_url}/pages/{HELP}",
             "site": self._site,
         }
+        one_click = {"List-Unsubscribe": f"<{unsubscribe}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
         return write(
             mail,
             to=mail.to,
@@ -54,14 +60,23 @@ class NotificationRenderer:
             now=self._now(),
             forms=self._forms,
             content=content,
-            headers={"List-Unsubscribe": f"<{link}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"},
+            headers=one_click if unsubscribe else {},
         )
+
+    def _unsubscribe(self, token: str | None) -> str | None:
+        if token is None:
+            return None
+        return f"{self._public_url}/api/v1/users/unsubscribe?token={quote(token, safe='')}"
 
 
 def _facts(mail: NotificationLetter) -> Iterator[tuple[str, str]]:
     data = mail.data
     if "decline_code" in data:
         yield "Reason", str(data["decline_code"]).replace("_", " ")
+    if "reason" in data:
+        yield "Reason", REASONS.get(data["reason"], str(data["reason"]).replace("_", " "))
+    if "roles" in data:
+        yield "Roles", ", ".join(map(str, data["roles"])) or "none"
     for label, name in (("Payment", "payment_id"), ("Refund", "refund_id")):
         if name in data:
             yield label, str(data[name])

@@ -10,15 +10,17 @@ class Text:
     """`{site}` stands for the name of who sends, `{actor}` for who did it, `{amount}` for how much it is about.
 
     :param subject: without the site, which comes first
-    :param kind: completes "Mails about …"
+    :param kind: completes "No more mails about …"; empty for those that nobody can end
+    :param otherwise: of a mail about the account's security: what to do if it was not the reader
     """
 
     subject: str
     opening: str
-    kind: str
+    kind: str = ""
+    otherwise: str = ""
 
 
-# A type that is not here is never mailed (`users_svc.domain.notification_types`).
+# A type that is not here is mailed by auth_svc (`users_svc.domain.notification_types`).
 TEXTS: dict[str, Text] = {
     "followed": Text(
         subject="{actor} follows you", opening="{actor} follows you at {site} from now on.", kind="new followers"
@@ -43,5 +45,22 @@ TEXTS: dict[str, Text] = {
     ),
     "payment_refunded": Text(
         subject="you get {amount} back", opening="You get {amount} of your payment back.", kind="refunds"
+    ),
+    "login_locked": Text(
+        subject="too many failed sign-ins",
+        opening="Somebody has tried to sign in to your account at {site} with wrong passwords, so often that further "
+        "tries are not looked at for a while.",
+        otherwise="If it was you, try again later, or choose a new password. If it was not you: nobody has come in by "
+        "these tries, and a password that is long and used nowhere else keeps it so.",
+    ),
+    "roles_changed": Text(
+        subject="your rights have changed",
+        opening="An administrator has changed what you may do at {site}.",
+        otherwise="If you did not expect it, ask your administrator.",
+    ),
+    "sessions_ended": Text(
+        subject="we have signed out all of your devices",
+        opening="All of your devices were signed out of your account at {site}. Please sign in again.",
+        otherwise="If you do not know why, choose a new password before you sign in.",
     ),
 }

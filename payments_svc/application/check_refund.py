@@ -1,0 +1,91 @@
+"""Ask the provider what became of a refund, and settle it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+from payments_svc.application.history_ports import SYSTEM, By
+from payments_svc.application.operations import Task, carry_out, look_up, settle
+from payments_svc.application.ports import Ports
+from payments_svc.domain.idempotency import ClaimStatus
+from payments_svc.domain.outcome import Accepted, MayHaveHappened, Outcome, Refused, Succeeded
+from payments_svc.domain.payment import Payment
+from payments_svc.domain.refund import Refund, RefundStatus
+
+DEFINITE = (Succeeded, Refused)
+AT_MOST = 3
+"""Refunds that are asked about before another one of the same payment is refused."""
+
+
+def check_refunds_of(ports: Ports, payment_id: UUID, by: By = SYSTEM) -> bool:
+    """Ask about the payment's refunds that are open, up to `AT_MOST`; return whether any has changed."""
+    with ports.unit_of_work() as uow:
+        found = uow.refunds.open_of(payment_id, at_most=AT_MOST)
+    return sum(check_refund(ports, each, by) for each in found) > 0
+
+
+def check_refund(ports: Ports, refund_id: UUID, by: By = SYSTEM) -> bool:
+    """Ask, and settle the answer; return whether the refund has changed. As `check_payment`.
+
+    A refund that has succeeded is asked about, too: a bank may have sent it back.
+    """
+    with ports.unit_of_work() as uow:
+        refund = uow.refunds.look(refund_id)
+        task = _task(uow.payments.look(refund.payment_id), refund, by)
+    found: Outcome | None
+    match refund.status:
+        case RefundStatus.PENDING:
+            task, found = _take_over(ports, task, refund_id)
+        case RefundStatus.UNKNOWN:
+            # The same attempt again is the same refund: if it was not executed so far, it is now.
+            found = carry_out(ports, task)
+        case RefundStatus.SUCCEEDED:
+            found = _known_for_certain(ports, task)
+        case _:
+            return False
+    if found is None:
+        return False
+    settled = settle(ports, task, found)
+    return settled.is_ours and settled.entity.status is not refund.status
+
+
+def _take_over(ports: Ports, task: Task, refund_id: UUID) -> tuple[Task, Outcome | None]:
+    """Complete a refund whose process is dead, or ask about one that the provider is at. What a living process is doing
+    is left to it, unless the outcome is there already.
+    """
+    now = ports.now()
+    with ports.unit_of_work() as uow:
+        claim = uow.claims.find(task.attempt_id)
+        uow.payments.get(task.payment_id)
+        if uow.refunds.get(refund_id).status is not RefundStatus.PENDING:
+            # Settled since it was looked at. Had it not been executed, it must not be now.
+            return task, None
+        running = claim if claim is not None and claim.status is ClaimStatus.RUNNING else None
+        if running is not None and running.began_before(now - ports.rules.patience):
+            task = replace(task, run=running.resume(now))
+            uow.commit()
+    if running is not None:
+        return task, _known_for_certain(ports, task) if task.run is None else carry_out(ports, task)
+    outcome = carry_out(ports, task)
+    return task, Accepted() if isinstance(outcome, MayHaveHappened) else outcome
+
+
+def _known_for_certain(ports: Ports, task: Task) -> Outcome | None:
+    known = look_up(ports.providers[task.provider], task.order)
+    return known if isinstance(known, DEFINITE) else None
+
+
+def _task(payment: Payment, refund: Refund, by: By) -> Task:
+    """Return the refund as a task that holds no claim."""
+    return Task(
+        attempt_id=refund.attempt_id,
+        payment_id=payment.id,
+        refund_id=refund.id,
+        provider=payment.provider or "",
+        order=payment.refund_order(refund),
+        word="refund",
+        run=None,
+        by=by,
+        is_first=False,
+    )

@@ -1,0 +1,105 @@
+"""Charge a payment that waits for it, or go on with a charge whose customer had to act: once for each key."""
+
+from __future__ import annotations
+
+from payments_svc.application.answers import Answer, payment_answer
+from payments_svc.application.check_payment import once_known
+from payments_svc.application.means import default_means, find_means
+from payments_svc.application.operations import (
+    Task,
+    actor_of,
+    enter,
+    get_for,
+    keep,
+    parse_payment_id,
+    payment_task,
+    perform,
+    told_before,
+)
+from payments_svc.application.ports import Ports, UnitOfWork
+from payments_svc.domain.arguments import parse_user_id
+from payments_svc.domain.customer import Customer
+from payments_svc.domain.idempotency import Claim, Step
+from payments_svc.domain.payment import Payment
+from payments_svc.domain.payment_errors import InvalidAuthentication, PaymentNotConfirmable
+from payments_svc.domain.payment_status import PaymentStatus
+
+AUTHENTICATION_RESULTS = ("succeed", "fail")
+
+
+def confirm_payment(
+    ports: Ports,
+    *,
+    user_id: str,
+    payment_id: str,
+    idempotency_key: str,
+    payment_method: str | None = None,
+    authentication: str | None = None,
+    redelivered: bool = False,
+) -> Answer:
+    """Three steps as in `create_payment`; disabled customers as there.
+
+    :param payment_method: None for the payment's own unless that was declined, and else for the customer's default
+    :param authentication: what the customer did, where the client tells and not the provider
+    """
+    customer_id, target = parse_user_id(user_id), parse_payment_id(payment_id)
+
+    def begin() -> Task | Answer:
+        asked = Claim.open(
+            user_id=customer_id,
+            # With the payment, as the key belongs to the route, and that names the payment.
+            operation=f"confirm_payment:{target}",
+            key=idempotency_key,
+            body={"payment_method": payment_method, "authentication": authentication},
+            attempt_id=ports.new_id(),
+            payment_id=target,
+            now=ports.now(),
+        )
+        now = asked.started_at
+        with ports.unit_of_work() as uow:
+            claim, step = enter(ports, uow, asked, redelivered=redelivered)
+            payment = get_for(uow, target, customer_id)
+            if step is Step.REPLAY:
+                return payment_answer(told_before(ports, claim, payment), replayed=True)
+            customer = uow.customers.add_or_get(Customer(customer_id, now))
+            if step is Step.BEGIN:
+                customer.check_active()
+                _begin(ports, uow, claim, payment, payment_method, authentication)
+            if claim is not asked:
+                claim.resume(now)
+            by = actor_of(payment, customer_id)
+            keep(uow, payment, by, now)
+            task = payment_task(claim, payment, step, by, anew=customer.is_active)
+            uow.commit()
+            return task
+
+    task = once_known(ports, target, begin)
+    if isinstance(task, Answer):
+        return task
+    body, replayed = perform(ports, task)
+    return payment_answer(body, replayed=replayed)
+
+
+def _begin(
+    ports: Ports,
+    uow: UnitOfWork,
+    claim: Claim,
+    payment: Payment,
+    payment_method: str | None,
+    authentication: str | None,
+) -> None:
+    now = ports.now()
+    overdue = now + ports.rules.patience
+    if authentication is not None and authentication not in AUTHENTICATION_RESULTS:
+        raise InvalidAuthentication("the authentication is succeed or fail", "/authentication")
+    if authentication is not None or payment.status is PaymentStatus.REQUIRES_ACTION:
+        if payment_method is not None:
+            raise PaymentNotConfirmable("the customer has to act first; cancel it to use another payment method")
+        payment.begin_authentication(claim.attempt_id, result=authentication, now=now, check_at=overdue)
+        return
+    provider, token = ports.provider.name, None
+    if payment_method is not None:
+        provider, token = find_means(ports, uow, payment.customer_id, payment_method)
+    elif payment.needs_means:
+        provider, token = default_means(uow, payment.customer_id)
+    payment.begin_charge(claim.attempt_id, payment_method=token, provider=provider, now=now, check_at=overdue)

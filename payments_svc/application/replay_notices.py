@@ -1,0 +1,47 @@
+"""An operator has messages processed once more that were put aside."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from payments_svc.application.ports import Ports, Row
+from payments_svc.domain.notice import NoticeNotFound, NoticeStatus
+
+AT_ONCE = 100
+
+
+def replay_notice(ports: Ports, *, notice_id: UUID) -> None:
+    """Have one message processed once more, whatever became of it before."""
+    with ports.unit_of_work() as uow:
+        notice = uow.notices.get(notice_id)
+        if notice is None:
+            raise NoticeNotFound("there is no such message")
+        notice.ask_for_processing()
+        uow.notices.save(notice)
+        uow.commit()
+
+
+def replay_parked(ports: Ports, *, type: str | None = None) -> int:
+    """Have all parked messages processed once more; return how many.
+
+    :param type: only those of a type, in the provider's words
+    """
+    replayed, before = 0, None
+    while page := list_notices(ports, status=NoticeStatus.PARKED, type=type, limit=AT_ONCE, before=before):
+        for each in page:
+            replay_notice(ports, notice_id=each["id"])
+        replayed, before = replayed + len(page), page[-1]["id"]
+    return replayed
+
+
+def list_notices(
+    ports: Ports,
+    *,
+    status: NoticeStatus | None = None,
+    type: str | None = None,
+    limit: int = AT_ONCE,
+    before: UUID | None = None,
+) -> list[Row]:
+    """Return messages, newest first, without what they say."""
+    with ports.unit_of_work() as uow:
+        return uow.notices.find(status=status, type=type, limit=limit, before=before)

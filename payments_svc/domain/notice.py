@@ -1,0 +1,163 @@
+"""Messages from providers: what is believed, what is kept, and what became of it.
+
+A message is a hint to look, never a statement about money: whoever looks asks the provider. So it does not matter how
+often one comes, nor in which order they come, nor how late.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+from uuid import UUID
+
+from lib.aggregate import Aggregate
+from lib.card_numbers import hide_card_numbers, holds_card_number
+from lib.errors import Malformed, NotFound
+
+LONGEST_NAME = 255
+"""Characters of what a provider calls a message, and of its kind."""
+
+DEEPEST = 50
+"""Levels of objects and lists in a message."""
+
+UNREADABLE = "unreadable"
+"""The type of a message that is proved and cannot be read."""
+
+
+class ProviderNotFound(NotFound):
+    code = "provider_not_found"
+
+
+class NoticeNotFound(NotFound):
+    code = "notice_not_found"
+
+
+class InvalidSignature(Malformed):
+    """The signature is missing, wrong, too old or from the future: nothing of the message may be believed."""
+
+    code = "invalid_signature"
+
+
+class InvalidNotice(Malformed):
+    """The message is proved to be the provider's, and cannot be read."""
+
+    code = "invalid_notice"
+
+
+class NoticeStatus(StrEnum):
+    RECEIVED = "received"
+    PROCESSED = "processed"
+    PARKED = "parked"
+
+
+class ParkedFor(StrEnum):
+    """Why nothing could be done about a message, for the operator."""
+
+    UNREADABLE = "unreadable"
+    UNKNOWN_TYPE = "unknown_type"
+    UNKNOWN_OBJECT = "unknown_object"
+    UNKNOWN_PROVIDER = "unknown_provider"
+
+
+@dataclass(frozen=True)
+class WebhookReceived:
+    """A message is stored and waits to be processed; for payments_svc itself."""
+
+    type: ClassVar[str] = "webhook.received"
+    schema_version: ClassVar[int] = 1
+    id: str
+
+
+@dataclass(eq=False)
+class StoredNotice(Aggregate):
+    """A proved message, as it is kept.
+
+    :param event_id: the provider's id of it, unique for each provider
+    :param type: in the provider's words
+    :param payload: what it said, without card numbers
+    :param attempts: how often it was processed, or tried to be
+    :param error: why it is parked
+    :param payment_id: the payment that it led to
+    :param correlation_id: of the request that brought it
+    """
+
+    id: UUID
+    provider: str
+    event_id: str
+    type: str
+    payload: dict[str, Any]
+    correlation_id: str
+    received_at: datetime
+    status: NoticeStatus = NoticeStatus.RECEIVED
+    attempts: int = 0
+    error: ParkedFor | None = None
+    payment_id: UUID | None = None
+    processed_at: datetime | None = None
+    sequence: int = 0
+
+    def ask_for_processing(self) -> None:
+        """Have it processed by whoever gets the event: after it was received, or once more."""
+        self.status, self.error = NoticeStatus.RECEIVED, None
+        self.record(WebhookReceived(str(self.id)))
+
+    def begin(self) -> bool:
+        """Begin to process it; False if that was done before."""
+        if self.status is NoticeStatus.PROCESSED:
+            return False
+        self.attempts += 1
+        return True
+
+    def process(self, payment_id: UUID, now: datetime) -> None:
+        """What it pointed to was looked at."""
+        self.status, self.error = NoticeStatus.PROCESSED, None
+        self.payment_id, self.processed_at = payment_id, now
+
+    def park(self, reason: ParkedFor, now: datetime) -> None:
+        """Put it aside until a person has it replayed."""
+        self.status, self.error, self.processed_at = NoticeStatus.PARKED, reason, now
+
+
+def check_name(text: str) -> str:
+    """Return what a provider calls a message or its kind; raises `InvalidNotice` if that cannot be kept."""
+    if not 1 <= len(text) <= LONGEST_NAME or storable_text(text) != text:
+        raise InvalidNotice("a name in the message cannot be kept")
+    return text
+
+
+def storable(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a message says as a database can keep it, without card numbers.
+
+    :raises InvalidNotice: it goes deeper than `DEEPEST`
+    """
+    return {storable_text(name): _storable(each, 1) for name, each in payload.items()}
+
+
+def storable_text(text: str) -> str:
+    """Return a text without card numbers, and without what PostgreSQL and UTF-8 cannot hold."""
+    return hide_card_numbers(_UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text))
+
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_LONG = 10**12
+
+
+def _storable(value: Any, depth: int) -> Any:
+    if depth > DEEPEST:
+        raise InvalidNotice("the message goes too deep")
+    match value:
+        case dict():
+            return {storable_text(name): _storable(each, depth + 1) for name, each in value.items()}
+        case list():
+            return [_storable(each, depth + 1) for each in value]
+        case str():
+            return storable_text(value)
+        case int() if abs(value) >= _LONG and holds_card_number(str(value)):
+            return storable_text(str(value))
+        case float() if not math.isfinite(value):
+            return str(value)
+    return value

@@ -1,0 +1,75 @@
+"""Messages of providers in memory; passes the contract tests of the ones on PostgreSQL
+(tests/integration/payments/test_payments_notices_sql.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from typing import Any, Protocol
+from uuid import UUID
+
+from lib.aggregate import DomainEvent
+from payments_svc.domain.notice import NoticeStatus, StoredNotice
+from payments_svc.domain.payment import Payment
+from payments_svc.domain.refund import Refund, RefundStatus
+
+
+class State(Protocol):
+    notices: dict[UUID, StoredNotice]
+    payments: dict[UUID, Payment]
+    refunds: dict[UUID, Refund]
+
+
+class FakeNotices:
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._changed: list[StoredNotice] = []
+
+    def add(self, notice: StoredNotice) -> bool:
+        known = ((each.provider, each.event_id) for each in self._state.notices.values())
+        if (notice.provider, notice.event_id) in known:
+            return False
+        self._state.notices[notice.id] = replace(notice)
+        self._changed.append(notice)
+        return True
+
+    def get(self, notice_id: UUID) -> StoredNotice | None:
+        found = self._state.notices.get(notice_id)
+        return None if found is None else replace(found)
+
+    def save(self, notice: StoredNotice) -> None:
+        self._state.notices[notice.id] = replace(notice)
+        self._changed.append(notice)
+
+    def find(
+        self, *, status: NoticeStatus | None = None, type: str | None = None, limit: int, before: UUID | None = None
+    ) -> list[dict[str, Any]]:
+        found = [
+            each
+            for each in sorted(self._state.notices.values(), key=lambda each: each.id, reverse=True)
+            if status in (None, each.status) and type in (None, each.type) and (before is None or each.id < before)
+        ]
+        return [
+            {
+                each.name: getattr(notice, each.name)
+                for each in fields(notice)
+                if each.name not in ("payload", "sequence")
+            }
+            for notice in found[:limit]
+        ]
+
+    def payment_of(self, provider: str, attempt_id: UUID | None, payment_id: UUID | None) -> UUID | None:
+        payments = [each for each in self._state.payments.values() if each.provider == provider]
+        by_attempt = [each.id for each in payments if attempt_id is not None and each.attempt_id == attempt_id]
+        return next(iter([*by_attempt, *(each.id for each in payments if each.id == payment_id)]), None)
+
+    def refund_of(self, provider: str, attempt_id: UUID | None) -> UUID | None:
+        for each in self._state.refunds.values():
+            payment = self._state.payments[each.payment_id]
+            if (payment.provider, each.attempt_id) == (provider, attempt_id):
+                return None if each.status is RefundStatus.CANCELED else each.id
+        return None
+
+    def pull_events(self) -> Iterable[tuple[int, DomainEvent]]:
+        """Return the events of what was added and saved, on commit."""
+        return [event for each in self._changed for event in each.pull_events()]

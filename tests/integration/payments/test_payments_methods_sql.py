@@ -1,0 +1,333 @@
+"""Kept means of payment: what PostgreSQL and the fake have in common, and what PostgreSQL alone makes sure of."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from lib.ids import new_id, utc_now
+from payments_svc.application.close_customer import close_customer
+from payments_svc.application.forget_payment_method import forget_payment_method
+from payments_svc.application.get_payment_method import get_payment_method
+from payments_svc.application.keep_payment_method import keep_payment_method
+from payments_svc.application.list_payment_methods import list_payment_methods
+from payments_svc.application.ports import Ports
+from payments_svc.application.set_default_payment_method import set_default_payment_method
+from payments_svc.domain.customer import AccountDisabled, Customer
+from payments_svc.domain.payment_method import MOST_KEPT, PaymentMethodNotFound, TooManyPaymentMethods
+from payments_svc.infrastructure.method_tables import payment_methods
+from payments_svc.infrastructure.sql import PaymentsUnitOfWork
+from payments_svc.infrastructure.sql_methods import SqlPaymentMethodReads
+from payments_svc.infrastructure.tables import customers, map_domain, payments
+from tests.fakes.payment_methods import FakeMethodWorld
+
+AT_ONCE = 12
+
+
+class SqlPorts:
+    """The part of `Ports` that these use cases need, on PostgreSQL."""
+
+    def __init__(self, sessions: Any, world: FakeMethodWorld) -> None:
+        map_domain()
+        fake = world.ports()
+        self.unit_of_work = partial(PaymentsUnitOfWork, sessions)
+        self.payment_methods = SqlPaymentMethodReads(sessions)
+        self.providers, self.now, self.new_id = fake.providers, fake.now, fake.new_id
+
+
+@pytest.fixture
+def sql(payments_sessions: Any) -> Ports:
+    return cast(Ports, SqlPorts(payments_sessions, FakeMethodWorld()))
+
+
+@pytest.fixture(params=["fake", "sql"])
+def ports(request: pytest.FixtureRequest) -> Ports:
+    return FakeMethodWorld().ports() if request.param == "fake" else request.getfixturevalue("sql")
+
+
+@pytest.fixture
+def ann() -> str:
+    return str(new_id())
+
+
+def keep(ports: Ports, user: str, token: str = "tok_visa") -> UUID:
+    return keep_payment_method(ports, user_id=user, provider="sandbox", token=token).id
+
+
+def forget(ports: Ports, user: str, method_id: UUID) -> None:
+    forget_payment_method(ports, user_id=user, method_id=str(method_id))
+
+
+def choose(ports: Ports, user: str, method_id: UUID) -> None:
+    set_default_payment_method(ports, user_id=user, method_id=str(method_id))
+
+
+def listed(ports: Ports, user: str) -> list[dict[str, Any]]:
+    return list_payment_methods(ports, user_id=user, limit=100).data
+
+
+def defaults(ports: Ports, user: str) -> list[UUID]:
+    return [each["id"] for each in listed(ports, user) if each["is_default"]]
+
+
+def token_of(ports: Ports, user: str, method_id: UUID) -> tuple[str, str] | None:
+    with ports.unit_of_work() as uow:
+        return uow.payment_methods.token_of(UUID(user), method_id)
+
+
+def default_of(ports: Ports, user: str) -> tuple[str, str] | None:
+    with ports.unit_of_work() as uow:
+        return uow.payment_methods.default_of(UUID(user))
+
+
+# --- what both do ---
+
+
+def test_what_is_kept_is_read_again(ports: Ports, ann: str) -> None:
+    method_id = keep(ports, ann)
+    row = get_payment_method(ports, user_id=ann, method_id=str(method_id))
+    assert row == listed(ports, ann)[0]
+    assert {**row, "created_at": None} == {
+        "id": method_id,
+        "customer_id": UUID(ann),
+        "provider": "sandbox",
+        "kind": "card",
+        "brand": "visa",
+        "last4": "4242",
+        "exp_month": 12,
+        "exp_year": 2030,
+        "is_default": True,
+        "created_at": None,
+        "detached_at": None,
+    }
+
+
+def test_the_default_moves_as_it_is_told_to(ports: Ports, ann: str) -> None:
+    first, second, third = (keep(ports, ann, f"tok_{each}") for each in range(3))
+    assert defaults(ports, ann) == [first]
+    choose(ports, ann, second)
+    assert defaults(ports, ann) == [second]
+    choose(ports, ann, first)
+    assert defaults(ports, ann) == [first]
+    forget(ports, ann, first)
+    assert defaults(ports, ann) == [third]
+    forget(ports, ann, second)
+    forget(ports, ann, third)
+    forget(ports, ann, third)
+    assert listed(ports, ann) == []
+
+
+def test_payments_get_the_token_of_ones_own_methods_alone(ports: Ports, ann: str) -> None:
+    bob = str(new_id())
+    method, theirs = keep(ports, ann), keep(ports, bob, "tok_theirs")
+    assert token_of(ports, ann, method) == default_of(ports, ann) == ("sandbox", "tok_visa")
+    assert token_of(ports, ann, theirs) is None
+    assert default_of(ports, bob) == ("sandbox", "tok_theirs")
+    forget(ports, ann, method)
+    assert token_of(ports, ann, method) is None
+    assert default_of(ports, ann) is None
+
+
+def test_a_deleted_account_leaves_nothing_behind(ports: Ports, ann: str) -> None:
+    bob = str(new_id())
+    method, other, theirs = keep(ports, ann), keep(ports, ann, "tok_2"), keep(ports, bob)
+    forget(ports, ann, other)
+    with ports.unit_of_work() as uow:
+        uow.payment_methods.erase(UUID(ann))
+        uow.commit()
+    assert listed(ports, ann) == []
+    for gone in (method, other):
+        with pytest.raises(PaymentMethodNotFound):
+            forget(ports, ann, gone)
+    assert defaults(ports, bob) == [theirs]
+
+
+def test_the_limit_is_of_one_customer(ports: Ports, ann: str) -> None:
+    for each in range(MOST_KEPT):
+        keep(ports, ann, f"tok_{each}")
+    with pytest.raises(TooManyPaymentMethods):
+        keep(ports, ann, "tok_more")
+    keep(ports, str(new_id()), "tok_more")
+
+
+# --- at the same time ---
+
+
+def _at_once(*works: Callable[[], Any]) -> list[Any]:
+    """Do all of it together; return what each gave or raised."""
+    barrier = threading.Barrier(len(works))
+
+    def run(work: Callable[[], Any]) -> Any:
+        barrier.wait(20)
+        try:
+            return work()
+        except PaymentMethodNotFound as refusal:
+            return refusal
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(run, works))
+
+
+def test_one_token_kept_many_times_at_once_is_one_method(sql: Ports, ann: str) -> None:
+    ids = _at_once(*[partial(keep, sql, ann)] * AT_ONCE)
+    assert len(set(ids)) == 1
+    assert defaults(sql, ann) == [ids[0]]
+
+
+def test_of_many_first_ones_at_once_one_is_the_default(sql: Ports, ann: str) -> None:
+    ids = _at_once(*(partial(keep, sql, ann, f"tok_{each}") for each in range(AT_ONCE)))
+    assert len(set(ids)) == AT_ONCE
+    assert len(defaults(sql, ann)) == 1
+
+
+def test_of_many_defaults_chosen_at_once_one_is_it(sql: Ports, ann: str) -> None:
+    ids = [keep(sql, ann, f"tok_{each}") for each in range(AT_ONCE)]
+    answers = _at_once(*(partial(choose, sql, ann, each) for each in ids))
+    assert answers == [None] * AT_ONCE
+    assert len(defaults(sql, ann)) == 1
+
+
+def test_what_is_chosen_and_forgotten_at_once_is_no_default(sql: Ports, ann: str) -> None:
+    for _ in range(5):
+        user = str(new_id())
+        first, second, third = (keep(sql, user, f"tok_{each}") for each in range(3))
+        _at_once(
+            partial(choose, sql, user, second),
+            partial(forget, sql, user, second),
+            partial(forget, sql, user, first),
+            partial(choose, sql, user, second),
+            partial(forget, sql, user, second),
+        )
+        assert defaults(sql, user) == [third]
+        assert [each["id"] for each in listed(sql, user)] == [third]
+
+
+def test_the_limit_holds_at_once(sql: Ports, ann: str) -> None:
+    for each in range(MOST_KEPT - 3):
+        keep(sql, ann, f"tok_{each}")
+
+    def more(number: int) -> object:
+        try:
+            return keep(sql, ann, f"tok_more_{number}")
+        except TooManyPaymentMethods as refusal:
+            return refusal
+
+    answers = _at_once(*(partial(more, each) for each in range(AT_ONCE)))
+    assert sum(isinstance(each, UUID) for each in answers) == 3
+    assert len(listed(sql, ann)) == MOST_KEPT
+
+
+# --- what the database alone makes sure of ---
+
+
+@pytest.fixture
+def row(payments_sessions: Any) -> dict[str, Any]:
+    """A good row; its customer is there."""
+    map_domain()
+    with payments_sessions() as session:
+        customer = Customer(new_id(), utc_now())
+        session.add(customer)
+        session.commit()
+    return {
+        "id": new_id(),
+        "customer_id": customer.id,
+        "provider": "sandbox",
+        "token": "tok_visa",
+        "kind": "card",
+        "last4": "4242",
+        "exp_month": 12,
+        "exp_year": 2030,
+        "is_default": True,
+        "created_at": utc_now(),
+        "detached_at": None,
+    }
+
+
+def _insert(sessions: Any, *rows: dict[str, Any]) -> None:
+    with sessions() as session:
+        for each in rows:
+            session.execute(sa.insert(payment_methods), each)
+        session.commit()
+
+
+FORGOTTEN = {"token": None, "detached_at": utc_now(), "is_default": False}
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [
+        ({"token": "tok_2"}, "payment_methods_default_key"),
+        ({"is_default": False}, "payment_methods_token_key"),
+        ({"is_default": False, "token": "t2", "last4": "42424"}, "payment_methods_last4_digits"),
+        ({"is_default": False, "token": "t2", "exp_month": 13}, "payment_methods_month_known"),
+        ({"is_default": False, "token": "x" * 256}, "payment_methods_token_length"),
+        ({"is_default": False, "token": None}, "payment_methods_forgotten_whole"),
+        ({"is_default": False, "detached_at": utc_now()}, "payment_methods_forgotten_whole"),
+        (FORGOTTEN | {"is_default": True}, "payment_methods_forgotten_whole"),
+        ({"customer_id": new_id()}, "payment_methods_customer_id_fkey"),
+    ],
+)
+def test_the_database_refuses(
+    payments_sessions: Any, row: dict[str, Any], change: dict[str, Any], constraint: str
+) -> None:
+    with pytest.raises(IntegrityError, match=constraint):
+        _insert(payments_sessions, row, {**row, "id": new_id(), **change})
+
+
+def test_the_database_takes_what_is_forgotten_as_often_as_it_was(payments_sessions: Any, row: dict[str, Any]) -> None:
+    _insert(payments_sessions, row, *({**row, **FORGOTTEN, "id": new_id()} for _ in range(3)))
+
+
+def test_a_customer_that_is_removed_takes_its_methods_along(payments_sessions: Any, row: dict[str, Any]) -> None:
+    _insert(payments_sessions, row)
+    with PaymentsUnitOfWork(payments_sessions) as uow:
+        customer = uow.customers.add_or_get(Customer(row["customer_id"], utc_now()))
+        uow.customers.bury(customer, utc_now())
+        uow.commit()
+    with payments_sessions() as session:
+        assert session.execute(sa.select(payment_methods)).all() == []
+
+
+def test_a_deleted_account_loses_its_tokens_even_if_it_has_payments(
+    payments_sessions: Any, sql: Ports, ann: str
+) -> None:
+    method = keep(sql, ann)
+    with payments_sessions() as session:
+        row = {"id": new_id(), "customer_id": UUID(ann), "amount": 5, "currency": "EUR"}
+        row |= {"status": "requires_payment_method", "created_at": utc_now(), "updated_at": utc_now()}
+        session.execute(sa.insert(payments), row)
+        session.commit()
+    close_customer(sql, event_id=str(new_id()), user_id=ann)
+    assert token_of(sql, ann, method) is None
+    with payments_sessions() as session:
+        assert session.execute(sa.select(payment_methods)).all() == []
+        assert session.execute(sa.select(customers.c.status)).scalar_one() == "deleted"
+    with pytest.raises(AccountDisabled):
+        keep(sql, ann)
+
+
+def test_a_page_is_read_by_its_index(payments_sessions: Any, row: dict[str, Any]) -> None:
+    others = [{**row, "id": new_id(), "token": f"tok_{at}", "is_default": False} for at in range(2_000)]
+    _insert(payments_sessions, row)
+    with payments_sessions() as session:
+        session.execute(sa.insert(payment_methods), others)
+        session.commit()
+        session.execute(sa.text("ANALYZE payment_methods"))
+        query = payment_methods.select().where(
+            payment_methods.c.customer_id == row["customer_id"],
+            payment_methods.c.detached_at.is_(None),
+            payment_methods.c.id < others[-1]["id"],
+        )
+        page = query.order_by(payment_methods.c.id.desc()).limit(21)
+        text = str(page.compile(session.get_bind(), compile_kwargs={"literal_binds": True}))
+        plan = "\n".join(line for (line,) in session.execute(sa.text(f"EXPLAIN {text}")))
+    assert "payment_methods_kept" in plan
+    assert "Sort" not in plan

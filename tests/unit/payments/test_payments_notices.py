@@ -1,0 +1,417 @@
+"""Messages from providers: proved, stored once, followed to what they point to, never lost."""
+
+import itertools
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from lib.ids import new_id
+from payments_svc.application.check_payment import check_payment
+from payments_svc.application.create_payment import create_payment
+from payments_svc.application.process_notice import process_notice
+from payments_svc.application.receive_notice import LONGEST_UNREADABLE, Receipt, receive_notice
+from payments_svc.application.refund_payment import refund_payment
+from payments_svc.application.replay_notices import list_notices, replay_notice, replay_parked
+from payments_svc.domain.notice import (
+    DEEPEST,
+    LONGEST_NAME,
+    InvalidNotice,
+    InvalidSignature,
+    NoticeNotFound,
+    NoticeStatus,
+    ParkedFor,
+    ProviderNotFound,
+    check_name,
+    storable,
+)
+from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, ProviderUnreachable
+from payments_svc.domain.payment_status import OperationStatus, PaymentStatus
+from payments_svc.domain.refund import RefundStatus
+from tests.fakes.payment_provider import GOOD_SIGNATURE
+from tests.fakes.payments import NOON, FakeUnitOfWork, FakeWorld
+
+ANN = str(new_id())
+CARD = "4242 4242 4242 4242"
+
+
+@pytest.fixture
+def world():
+    return FakeWorld()
+
+
+def pay(world, token="tok_visa", key="key-1", **changes):
+    request = {"user_id": ANN, "amount": 1050, "currency": "EUR", "idempotency_key": key, "payment_method": token}
+    create_payment(world.ports(), **{**request, **changes})
+    return list(world.payments.values())[-1]
+
+
+def refund(world, payment, amount=500, key="refund-1"):
+    request = {"user_id": ANN, "payment_id": str(payment.id), "idempotency_key": key, "amount": amount}
+    refund_payment(world.ports(), may_refund=True, **request)
+    return list(world.refunds.values())[-1]
+
+
+def message(type="payment.succeeded", *, id="evt_1", attempt_id=None, payment_id=None, **data):
+    data |= {"attempt_id": str(attempt_id), "payment_id": str(payment_id)}
+    return {"id": id, "type": type, "created": 1_769_860_800, "data": data}
+
+
+def about(payment, type="payment.succeeded", **changes):
+    return message(type, attempt_id=payment.attempt_id, payment_id=payment.id, **changes)
+
+
+def receive(world, content, *, provider="fake", signature=GOOD_SIGNATURE):
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    request = {"provider": provider, "body": body, "signature": signature, "correlation_id": "req-1"}
+    return receive_notice(world.ports(), **request)
+
+
+def process(world, receipt, **others):
+    return process_notice(world.ports(**others), notice_id=str(receipt.id))
+
+
+def deliver(world, content):
+    return process(world, receive(world, content))
+
+
+def notices(world):
+    return list(world.database.committed.notices.values())
+
+
+def only(things):
+    (one,) = things
+    return one
+
+
+# --- receiving ---
+
+
+def test_a_proved_message_is_stored_with_an_event_that_says_so(world):
+    receipt = receive(world, message(note="hello"))
+    notice = only(notices(world))
+    assert receipt == Receipt(is_new=True, type="payment.succeeded", id=notice.id)
+    assert (notice.provider, notice.event_id, notice.type) == ("fake", "evt_1", "payment.succeeded")
+    assert (notice.status, notice.attempts, notice.received_at) == (NoticeStatus.RECEIVED, 0, NOON)
+    assert notice.payload["data"]["note"] == "hello"
+    assert notice.correlation_id == "req-1"
+    event = only(world.events)
+    assert (event.type, event.id) == ("webhook.received", str(notice.id))
+
+
+def test_the_same_message_again_is_no_second_one(world):
+    first = receive(world, message())
+    assert receive(world, message(note="other bytes, the same id")) == Receipt(is_new=False, type="payment.succeeded")
+    assert only(notices(world)).id == first.id
+    assert len(world.events) == 1
+
+
+def test_another_providers_message_with_the_same_id_is_another_one(world):
+    other = replace(world.ports(), providers={"fake": world.provider, "other": world.provider})
+    for provider in ("fake", "other"):
+        receive_notice(
+            other,
+            provider=provider,
+            body=json.dumps(message()).encode(),
+            signature=GOOD_SIGNATURE,
+            correlation_id="req-1",
+        )
+    assert [each.provider for each in notices(world)] == ["fake", "other"]
+
+
+def test_what_is_not_proved_leaves_nothing(world):
+    with pytest.raises(InvalidSignature):
+        receive(world, message(), signature="forged")
+    assert notices(world) == world.events == []
+
+
+def test_a_provider_that_is_none_is_not_found(world):
+    for provider in ("nobody", "", "FAKE", "fake\0"):
+        with pytest.raises(ProviderNotFound):
+            receive(world, message(), provider=provider)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no JSON",
+        b"[]",
+        b'{"id": 1}',
+        b'{"id": "' + b"x" * 300 + b'", "type": "payment.succeeded", "created": 1, "data": {}}',
+        b'{"id": "evt\\u0000", "type": "payment.succeeded", "created": 1, "data": {}}',
+        b'{"id": "evt_1", "type": "\\ud800", "created": 1, "data": {}}',
+        b'{"id": "evt_1", "type": "payment.succeeded", "created": 1, "data": {"a":' + b"[" * 60 + b"]" * 60 + b"}}",
+    ],
+)
+def test_what_is_proved_and_unreadable_is_put_aside_once(world, body):
+    """A refusal would have the provider send it again for days."""
+    assert [receive(world, body).is_new for _ in range(2)] == [True, False]
+    notice = only(notices(world))
+    assert (notice.type, notice.status, notice.error) == ("unreadable", NoticeStatus.PARKED, ParkedFor.UNREADABLE)
+    assert notice.event_id.startswith("sha256:")
+    assert world.events == []
+
+
+def test_of_what_is_unreadable_the_beginning_is_kept_without_card_numbers(world):
+    receive(world, f"card {CARD} \0 \udcff".encode(errors="surrogateescape") + b"x" * 20_000)
+    text = only(notices(world)).payload["text"]
+    assert "4242" not in text
+    assert text.startswith("card ")
+    assert "\0" not in text
+    assert len(text) <= LONGEST_UNREADABLE
+
+
+def test_card_numbers_are_not_stored(world):
+    receive(world, message(card=CARD, number=4242424242424242, fine=4242, **{CARD: [CARD, {"deep": CARD}]}))
+    kept = json.dumps(only(notices(world)).payload)
+    assert "4242 4242" not in kept
+    assert "4242424242424242" not in kept
+    assert '"fine": 4242' in kept
+
+
+def test_what_a_database_cannot_hold_is_replaced():
+    kept = storable({"text\0": "a\0b\ud800c", "numbers": [float("nan"), float("inf"), 1.5, True, None, 10**15]})
+    assert kept == {"text\ufffd": "a\ufffdb\ufffdc", "numbers": ["nan", "inf", 1.5, True, None, 10**15]}
+
+
+def test_depth_and_names_have_a_limit():
+    deep = "x"
+    for _ in range(DEEPEST - 1):
+        deep = [deep]
+    assert storable({"a": deep}) == {"a": deep}
+    with pytest.raises(InvalidNotice):
+        storable({"a": [deep]})
+    assert check_name("x" * LONGEST_NAME)
+    for name in ("", "x" * (LONGEST_NAME + 1), "a\0", "\udfff", CARD):
+        with pytest.raises(InvalidNotice):
+            check_name(name)
+
+
+# --- processing ---
+
+
+def test_a_message_about_a_slow_charge_settles_it(world):
+    payment = pay(world, "tok_async")
+    assert payment.status is PaymentStatus.PROCESSING
+    world.provider.let_time_pass()
+    world.time += timedelta(seconds=2)
+    assert deliver(world, about(payment)) is NoticeStatus.PROCESSED
+    payment = only(world.payments.values())
+    assert (payment.status, payment.amount_captured) == (PaymentStatus.SUCCEEDED, 1050)
+    notice = only(notices(world))
+    assert (notice.payment_id, notice.attempts, notice.processed_at) == (payment.id, 1, world.time)
+    assert ("charge.succeeded", "provider") in world.trail
+
+
+def test_what_the_message_claims_is_not_believed(world):
+    """It says succeeded, and the provider does not."""
+    payment = pay(world, "tok_async")
+    assert deliver(world, about(payment, amount_captured=10**9)) is NoticeStatus.PROCESSED
+    assert only(world.payments.values()).status is PaymentStatus.PROCESSING
+    assert world.postings == []
+
+
+def test_the_payment_is_found_by_its_id_if_the_attempt_is_not_ours(world):
+    payment = pay(world, "tok_async")
+    world.provider.let_time_pass()
+    assert deliver(world, message(attempt_id=new_id(), payment_id=payment.id)) is NoticeStatus.PROCESSED
+    assert only(world.payments.values()).status is PaymentStatus.SUCCEEDED
+
+
+def test_a_message_about_a_refund_settles_it(world):
+    payment = pay(world, "tok_refund_pending")
+    pending = refund(world, payment)
+    assert pending.status is RefundStatus.PENDING
+    world.provider.let_time_pass()
+    assert deliver(world, message("refund.succeeded", attempt_id=pending.attempt_id)) is NoticeStatus.PROCESSED
+    assert only(world.refunds.values()).status is RefundStatus.SUCCEEDED
+    assert only(notices(world)).payment_id == payment.id
+
+
+def test_a_refund_that_comes_back_is_reversed(world):
+    payment = pay(world, "tok_refund_fail")
+    returned = refund(world, payment)
+    assert returned.status is RefundStatus.SUCCEEDED
+    world.provider.let_time_pass()
+    assert deliver(world, message("refund.failed", attempt_id=returned.attempt_id)) is NoticeStatus.PROCESSED
+    assert only(world.refunds.values()).status is RefundStatus.FAILED
+    assert only(world.payments.values()).amount_refunded == 0
+
+
+def test_a_message_of_something_that_is_over_changes_nothing(world):
+    payment = pay(world)
+    before = world.events
+    assert deliver(world, about(payment, "payment.failed")) is NoticeStatus.PROCESSED
+    after = refund(world, payment)
+    assert deliver(world, message("refund.failed", id="evt_2", attempt_id=after.attempt_id)) is NoticeStatus.PROCESSED
+    assert only(world.payments.values()).status is PaymentStatus.SUCCEEDED
+    assert [each.type for each in world.events if not each.type.startswith("webhook")] == [
+        *(each.type for each in before),
+        "payment.refunded",
+    ]
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (message("payout.paid", attempt_id=new_id()), ParkedFor.UNKNOWN_TYPE),
+        (message(attempt_id=new_id(), payment_id=new_id()), ParkedFor.UNKNOWN_OBJECT),
+        (message(attempt_id="no id", payment_id=None), ParkedFor.UNKNOWN_OBJECT),
+        (message("refund.succeeded", attempt_id=new_id()), ParkedFor.UNKNOWN_OBJECT),
+    ],
+)
+def test_what_leads_nowhere_is_parked_with_its_reason(world, content, reason):
+    pay(world)
+    assert deliver(world, content) is NoticeStatus.PARKED
+    assert only(notices(world)).error is reason
+
+
+def test_a_payment_of_another_provider_is_none_of_this_ones_business(world):
+    payment = pay(world)
+    with FakeUnitOfWork(world.database) as uow:
+        uow.payments.get(payment.id).provider = "other"
+        uow.commit()
+    assert deliver(world, about(payment)) is NoticeStatus.PARKED
+
+
+def test_a_message_of_a_provider_that_is_no_more_is_parked(world):
+    receipt = receive(world, message())
+    assert process(world, receipt, providers={}) is NoticeStatus.PARKED
+    assert only(notices(world)).error is ParkedFor.UNKNOWN_PROVIDER
+
+
+def test_what_an_adapter_cannot_read_any_more_is_parked(world):
+    receipt = receive(world, message())
+    world.provider.interpret = refuse
+    assert process(world, receipt) is NoticeStatus.PARKED
+    assert only(notices(world)).error is ParkedFor.UNREADABLE
+
+
+def refuse(_payload):
+    raise InvalidNotice("another form")
+
+
+def test_a_message_that_is_gone_or_done_is_left_alone(world):
+    assert process_notice(world.ports(), notice_id=str(new_id())) is None
+    receipt = receive(world, about(pay(world)))
+    assert process(world, receipt) is NoticeStatus.PROCESSED
+    asked = list(world.provider.asked)
+    assert process(world, receipt) is NoticeStatus.PROCESSED
+    assert world.provider.asked == asked
+    assert only(notices(world)).attempts == 1
+
+
+@pytest.mark.parametrize("silence", [NotExecuted("provider_unreachable"), MayHaveHappened()])
+@pytest.mark.parametrize("kind", ["payment", "refund"])
+def test_while_the_provider_cannot_be_asked_the_message_waits(world, kind, silence):
+    if kind == "payment":
+        content = about(pay(world, "tok_async"))
+    else:
+        payment = pay(world, "tok_refund_pending")
+        content = message("refund.succeeded", attempt_id=refund(world, payment).attempt_id)
+    receipt = receive(world, content)
+    world.provider.let_time_pass()
+    answering = world.provider.lookup
+    world.provider.lookup = lambda _order: silence
+    with pytest.raises(ProviderUnreachable):
+        process(world, receipt)
+    notice = only(notices(world))
+    assert (notice.status, notice.attempts) == (NoticeStatus.RECEIVED, 1)
+    world.provider.lookup = answering
+    assert process(world, receipt) is NoticeStatus.PROCESSED
+    assert only(notices(world)).attempts == 2
+    assert only(world.payments.values()).status is PaymentStatus.SUCCEEDED
+
+
+def test_a_message_that_overtakes_our_own_result_is_no_second_charge(world):
+    """The provider tells of the charge before it has answered the call that makes it."""
+    seen = []
+
+    def tell():
+        payment = only(world.payments.values())
+        seen.append(deliver(world, about(payment)))
+        seen.append(only(world.payments.values()).status)
+
+    world.provider.during = tell
+    payment = pay(world)
+    assert seen == [NoticeStatus.PROCESSED, PaymentStatus.SUCCEEDED]
+    assert (payment.status, payment.amount_captured) == (PaymentStatus.SUCCEEDED, 1050)
+    assert [each.type for each in world.events if each.type == "payment.succeeded"] == ["payment.succeeded"]
+    assert len(world.postings) == 1
+    assert sum(question == "charge" for question, _ in world.provider.asked) == 1
+
+
+def test_a_message_about_an_unknown_outcome_makes_it_known(world):
+    payment = pay(world, "tok_timeout")
+    assert payment.operation_status is OperationStatus.UNKNOWN
+    assert deliver(world, about(payment)) is NoticeStatus.PROCESSED
+    assert only(world.payments.values()).status is PaymentStatus.SUCCEEDED
+
+
+TOLD = ("payment.created", "payment.processing", "payment.succeeded", "refund.succeeded")
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(TOLD)))
+def test_every_order_of_the_messages_ends_in_the_same_state(world, order):
+    payment = pay(world, "tok_async")
+    world.provider.let_time_pass()
+    # Each message comes twice; the refund is asked for as soon as there is something to give back.
+    receipts = []
+    for type in order:
+        if type == "refund.succeeded":
+            check_payment(world.ports(), payment.id)
+            attempt_id = refund(world, payment).attempt_id
+            receipts.append(receive(world, message(type, id=type, attempt_id=attempt_id)))
+        else:
+            receipts.append(receive(world, about(payment, type, id=type)))
+        for each in receipts:
+            process(world, each)
+    payment = only(world.payments.values())
+    assert (payment.status, payment.amount_captured, payment.amount_refunded) == (PaymentStatus.SUCCEEDED, 1050, 500)
+    assert {each.status for each in notices(world)} == {NoticeStatus.PROCESSED}
+    assert [each.type for each in world.events if not each.type.startswith("webhook")] == [
+        "payment.created",
+        "payment.succeeded",
+        "payment.refunded",
+    ]
+
+
+# --- replaying ---
+
+
+def test_a_parked_message_is_processed_once_more_when_it_makes_sense(world):
+    receipt = receive(world, message(attempt_id=new_id()))
+    process(world, receipt)
+    world.database.events.clear()
+    replay_notice(world.ports(), notice_id=receipt.id)
+    notice = only(notices(world))
+    assert (notice.status, notice.error) == (NoticeStatus.RECEIVED, None)
+    assert [(each.type, each.id) for each in world.events] == [("webhook.received", str(notice.id))]
+    assert process(world, receipt) is NoticeStatus.PARKED
+    assert only(notices(world)).attempts == 2
+
+
+def test_a_message_that_is_not_there_cannot_be_replayed(world):
+    with pytest.raises(NoticeNotFound):
+        replay_notice(world.ports(), notice_id=new_id())
+
+
+def test_all_that_are_parked_are_replayed_or_those_of_a_type(world):
+    for number in range(250):
+        type = "payout.paid" if number % 5 else "payout.failed"
+        deliver(world, message(type, id=f"evt_{number}"))
+    deliver(world, about(pay(world), id="evt_fine"))
+    assert replay_parked(world.ports(), type="payout.failed") == 50
+    assert replay_parked(world.ports(), type="payout.failed") == 0
+    assert replay_parked(world.ports()) == 200
+    assert {each.status for each in notices(world) if each.event_id != "evt_fine"} == {NoticeStatus.RECEIVED}
+
+
+def test_messages_are_listed_newest_first_without_what_they_say(world):
+    receipts = [receive(world, message(id=f"evt_{number}")) for number in range(3)]
+    listed = list_notices(world.ports(), limit=2)
+    assert [each["id"] for each in listed] == [receipts[2].id, receipts[1].id]
+    assert "payload" not in listed[0]
+    assert list_notices(world.ports(), status=NoticeStatus.PARKED) == []
