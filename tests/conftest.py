@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-UNIT = ROOT / "tests" / "unit"
 sys.path.insert(0, str(ROOT))
 warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
 
 import sqlalchemy as sa  # noqa: E402
 from eventlet import patcher  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from deploy.local.environment import names_in, scrub  # noqa: E402
 from deploy.local.infra import Infrastructure  # noqa: E402
@@ -29,7 +29,12 @@ from lib.database import Sessions, make_engine  # noqa: E402
 from tests.support import databases  # noqa: E402
 from tests.support.stack import SERVICES, Stack  # noqa: E402
 
+# How long an example takes says how busy the machine is, not whether the answer is right.
+settings.register_profile("leveret", deadline=None)
+settings.load_profile("leveret")
+
 PURPOSES = ("sql", "lonely")
+WATCHED = [ROOT / "tests" / each for each in ("unit", *(f"integration/{name}" for name in databases.SERVICES.values()))]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -38,9 +43,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Count as covered what unit tests reach, and nothing else; being watched would only make the other tests slow."""
+    """Watch what is covered only where rules and use cases run in this process: it makes Python much slower."""
     for item in items:
-        if not item.path.is_relative_to(UNIT):
+        if not any(map(item.path.is_relative_to, WATCHED)):
             item.add_marker("no_cover")
 
 

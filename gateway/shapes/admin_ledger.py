@@ -67,6 +67,21 @@ COMPONENTS: dict[str, Schema] = {
     ),
 }
 
+LEDGER_ENTRY_EXAMPLE = {
+    "id": ENTRY_ID,
+    "transaction_id": TRANSACTION_ID,
+    "kind": "capture",
+    "source_id": PAYMENT_ID,
+    "account": "sales",
+    "amount": -1050,
+    "currency": "EUR",
+    "customer_id": USER_ID,
+    "payment_id": PAYMENT_ID,
+    "refund_id": None,
+    "request_id": "5f0c2d9ab1e84b3c9d7e6a5f4c3b2a10",
+    "posted_at": WHEN,
+}
+
 EXAMPLES: dict[str, Any] = {
     "LedgerBalances": {
         "as_of": WHEN,
@@ -81,23 +96,9 @@ EXAMPLES: dict[str, Any] = {
         "balanced": True,
         "data": [{"currency": "EUR", "debits": 1260, "credits": 1260, "difference": 0}],
     },
+    "LedgerEntry": LEDGER_ENTRY_EXAMPLE,
     "LedgerEntryPage": {
-        "data": [
-            {
-                "id": ENTRY_ID,
-                "transaction_id": TRANSACTION_ID,
-                "kind": "capture",
-                "source_id": PAYMENT_ID,
-                "account": "sales",
-                "amount": -1050,
-                "currency": "EUR",
-                "customer_id": USER_ID,
-                "payment_id": PAYMENT_ID,
-                "refund_id": None,
-                "request_id": "5f0c2d9ab1e84b3c9d7e6a5f4c3b2a10",
-                "posted_at": WHEN,
-            }
-        ],
+        "data": [LEDGER_ENTRY_EXAMPLE],
         "next_cursor": None,
     },
     "LedgerCheck": {"status": "intact", "checked": HEAD, "broken": None, "next_cursor": None},

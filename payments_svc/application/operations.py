@@ -9,10 +9,12 @@ A process that dies in between leaves a claim that the next request with its key
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from lib.errors import Overtaken
 from payments_svc.application.answers import snapshot
 from payments_svc.application.history_ports import ActorKind, By
 from payments_svc.application.ports import Ports, Row, Rules, UnitOfWork
@@ -38,6 +40,7 @@ class Task:
     :param run: whose result it is (`Claim.run`); None if no claim has to be held for it
     :param is_first: nobody has asked for it before; if not, it may have happened whatever the provider says now
     :param anew: execute it if the provider knows nothing of it. If not, it stays open
+    :param held: the claim, the payment and the refund as they were noted, to be taken up again
     """
 
     attempt_id: UUID
@@ -50,6 +53,7 @@ class Task:
     by: By
     is_first: bool = True
     anew: bool = True
+    held: tuple[Claim, Payment, Refund | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,7 @@ def payment_task(claim: Claim, payment: Payment, step: Step, by: By, *, anew: bo
         by=by,
         is_first=step is Step.BEGIN,
         anew=anew,
+        held=(claim, payment, None),
     )
 
 
@@ -141,6 +146,7 @@ def refund_task(claim: Claim, payment: Payment, refund: Refund, step: Step, by: 
         run=claim.run,
         by=by,
         is_first=step is Step.BEGIN,
+        held=(claim, payment, refund),
     )
 
 
@@ -188,23 +194,40 @@ def _doubted(outcome: Outcome) -> Outcome:
 
 def settle(ports: Ports, task: Task, outcome: Outcome) -> Settled:
     """Note what became of it, unless somebody else has; finish the claim, or release it if nothing was executed."""
-    now = ports.now()
+    if task.held is not None:
+        # Hardly ever does anybody touch it meanwhile, and then nothing need be read and locked.
+        with suppress(Overtaken), ports.unit_of_work() as uow:
+            uow.take_up(*task.held)
+            return _write(ports, uow, task, outcome, *task.held)
     with ports.unit_of_work() as uow:
         claim = uow.claims.find(task.attempt_id)
         payment = uow.payments.get(task.payment_id)
         refund = None if task.refund_id is None else uow.refunds.get(task.refund_id)
         if claim is not None and task.run is not None and not claim.is_held_by(task.run):
             return Settled(claim, refund or payment, is_ours=False)
-        if refund is not None:
-            deadlines = deadlines_after(ports.rules, refund.checks, now)
-            payment.settle_refund(refund, outcome, now=now, deadlines=deadlines)
-        elif payment.awaits(task.attempt_id):
-            payment.settle(outcome, now=now, deadlines=deadlines_after(ports.rules, payment.checks, now))
-        if claim is not None and claim.status is ClaimStatus.RUNNING and claim.refund_id == task.refund_id:
-            _close(claim, outcome, refund or payment, now)
-        keep(uow, payment, task.by, now)
-        ports.reached("payment.before_commit", task.word)
-        uow.commit()
+        return _write(ports, uow, task, outcome, claim, payment, refund)
+
+
+def _write(
+    ports: Ports,
+    uow: UnitOfWork,
+    task: Task,
+    outcome: Outcome,
+    claim: Claim | None,
+    payment: Payment,
+    refund: Refund | None,
+) -> Settled:
+    now = ports.now()
+    if refund is not None:
+        deadlines = deadlines_after(ports.rules, refund.checks, now)
+        payment.settle_refund(refund, outcome, now=now, deadlines=deadlines)
+    elif payment.awaits(task.attempt_id):
+        payment.settle(outcome, now=now, deadlines=deadlines_after(ports.rules, payment.checks, now))
+    if claim is not None and claim.status is ClaimStatus.RUNNING and claim.refund_id == task.refund_id:
+        _close(claim, outcome, refund or payment, now)
+    keep(uow, payment, task.by, now)
+    ports.reached("payment.before_commit", task.word)
+    uow.commit()
     return Settled(claim, refund or payment, is_ours=True)
 
 

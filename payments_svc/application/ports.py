@@ -117,6 +117,12 @@ class UnitOfWork(Protocol):
     @property
     def notices(self) -> Notices: ...
 
+    def take_up(self, claim: Claim, payment: Payment, refund: Refund | None) -> None:
+        """Go on with what an earlier unit of work has committed, without reading or locking it.
+
+        `commit` raises `Overtaken`, and saves nothing, if the payment or the claim has changed since.
+        """
+
     def first_time(self, handler: str, event_id: str) -> bool:
         """Note that the handler saw the event; False if it did before."""
 

@@ -6,7 +6,6 @@ often one comes, nor in which order they come, nor how late.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -158,6 +157,7 @@ def _storable(value: Any, depth: int) -> Any:
             return storable_text(value)
         case int() if abs(value) >= _LONG and holds_card_number(str(value)):
             return storable_text(str(value))
-        case float() if not math.isfinite(value):
-            return str(value)
-    return value
+        case int() | None:
+            return value
+    # Fractions as text: JSON has no word for all of them, and no amount of ours is one.
+    return storable_text(str(value))

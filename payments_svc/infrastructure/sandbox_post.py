@@ -40,6 +40,8 @@ _DUE = (
     .limit(sa.bindparam("at_most"))
     .with_for_update(skip_locked=True)
 )
+# What somebody else has brought meanwhile, because this one took so long, is over.
+_UPDATE = sa.update(sandbox_messages).where(sandbox_messages.c.sent_at.is_(None))
 
 
 class SandboxPost:
@@ -133,7 +135,7 @@ class SandboxPost:
             if next_try is None:
                 log.warning("a message of the sandbox is given up: %s", error)
         with self._sessions() as session, session.begin():
-            session.execute(sa.update(sandbox_messages).where(sandbox_messages.c.id == message["id"]).values(**values))
+            session.execute(_UPDATE.where(sandbox_messages.c.id == message["id"]).values(**values))
 
     def _deliver(self, body: bytes) -> str | None:
         """Return what went wrong, or None: only 2xx is a receipt."""

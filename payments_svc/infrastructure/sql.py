@@ -125,12 +125,13 @@ class SqlCustomers:
         self._uow.later(_REMOVE_BURIED, id=customer.id)
 
     def add_or_get(self, customer: Customer) -> Customer:
+        # Nearly always it is there.
+        stored = self._lock(customer.id)
+        if stored is not None:
+            return stored
         if self._add(customer):
             return customer
-        # Exclusive also for those who only look: shared locks that overlap without end would keep a writer waiting
-        # for ever. FOR NO KEY UPDATE, so that a refund by the staff, which is of a payment, need not wait.
-        stored = self._session.get(Customer, customer.id, with_for_update={"key_share": True})
-        return stored or replace(customer, status=CustomerStatus.DELETED)
+        return self._lock(customer.id) or replace(customer, status=CustomerStatus.DELETED)
 
     def bury(self, customer: Customer, now: datetime) -> None:
         self._session.execute(_BURY, {"id": customer.id, "deleted_at": now})
@@ -138,6 +139,11 @@ class SqlCustomers:
         paid = sa.select(payments.c.id).where(payments.c.customer_id == customer.id).limit(1)
         if customer in self._session and self._session.execute(paid).first() is None:
             self._session.delete(customer)
+
+    def _lock(self, customer_id: UUID) -> Customer | None:
+        # Exclusive also for those who only look: shared locks that overlap without end would keep a writer waiting
+        # for ever. FOR NO KEY UPDATE, so that a refund by the staff, which is of a payment, need not wait.
+        return self._session.get(Customer, customer_id, with_for_update={"key_share": True}, populate_existing=True)
 
     def _add(self, customer: Customer) -> bool:
         """Add the customer; False if there is one, or was one until its account was deleted.
@@ -214,6 +220,10 @@ class PaymentsUnitOfWork(SqlUnitOfWork):
         self.payment_methods = SqlPaymentMethods(self)
         self.notices = SqlNotices(self)
         return self
+
+    def take_up(self, claim: Claim, payment: Payment, refund: Refund | None) -> None:
+        # Each UPDATE names the version that it changes (`map_domain`). A refund changes with its payment only.
+        self.session.add_all(each for each in (claim, payment, refund) if each is not None)
 
     def commit(self) -> None:
         try:

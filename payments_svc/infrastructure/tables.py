@@ -218,11 +218,12 @@ inbox = inbox_table(metadata)
 
 def map_domain() -> None:
     """Teach SQLAlchemy the domain's classes, once; the classes never learn about SQLAlchemy."""
-    for entity, table in (
-        (Customer, customers),
-        (Payment, payments),
-        (Refund, refunds),
-        (Claim, idempotency_claims),
+    for entity, table, version in (
+        (Customer, customers, None),
+        (Payment, payments, payments.c.version),
+        (Refund, refunds, None),
+        # Whoever takes a claim over begins another run.
+        (Claim, idempotency_claims, idempotency_claims.c.run),
     ):
         if not sa.inspect(entity, raiseerr=False):
-            mapper.map_imperatively(entity, table)
+            mapper.map_imperatively(entity, table, version_id_col=version, version_id_generator=False)

@@ -23,6 +23,7 @@ DOCUMENT = "docs/security.md"
 POINTS = {
     "auth": {*range(1, 28), *range(34, 37), *range(40, 46), 47},
     "users": {*range(1, 21), *range(25, 29)},
+    "payments": {*range(1, 30), *range(31, 40), *range(42, 46), 47, 49, 50, 61, 62},
 }
 MOST_REASONS = 5
 LONGEST_LINE = 160

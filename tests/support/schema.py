@@ -53,7 +53,7 @@ class Schema:
 
     def tables(self) -> set[str]:
         found = self.run("select tablename from pg_tables where schemaname = 'public'")
-        return {name for (name,) in found} - databases.KEPT
+        return {name for (name,) in found} - {"alembic_version"}
 
     def _administer(self, statement: str) -> None:
         with self._superuser.connect() as connection:

@@ -118,7 +118,7 @@ def test_without_the_dummy_hash_every_round_of_it_finds_the_difference(
     locking: Stack, kinds: dict[str, dict[str, str]], database: Any
 ) -> None:
     trial = Trial(locking, kinds, database)
-    for _ in range(ROUNDS):
+    for _ in range(2):
         told = " ".join(trial.round())
         assert "unknown / wrong" in told
         assert "invited / wrong" in told

@@ -11,10 +11,17 @@ from payments_svc.infrastructure.tables import metadata
 from tests.integration.payments.test_payments_races import CONFIG, pay, refund
 
 
-OPERATION = (
-    "operation = 'capture', operation_id = id, operation_status = 'pending', operation_started_at = now(),"
-    " next_check_at = now()"
-)
+def operation(**changes):
+    """Return an UPDATE that puts a whole operation into a payment, but for the changes."""
+    values = {
+        "operation": "'capture'",
+        "operation_id": "id",
+        "operation_status": "'pending'",
+        "operation_started_at": "now()",
+        "next_check_at": "now()",
+        **changes,
+    }
+    return "update payments set " + ", ".join(f"{name} = {value}" for name, value in values.items())
 
 
 @pytest.fixture
@@ -43,11 +50,11 @@ def session(payments_sessions):
         ("update payments set status = 'unknown', next_check_at = now()", "payments_open_has_operation"),
         ("update payments set status = 'processing', next_check_at = now()", "payments_open_has_operation"),
         ("update payments set status = 'requires_action'", "payments_open_is_checked"),
-        (f"update payments set {OPERATION}, next_check_at = null", "payments_open_is_checked"),
-        (f"update payments set {OPERATION}, attempt_id = null", "payments_open_is_checked"),
-        (f"update payments set {OPERATION}, operation_id = null", "payments_operation_whole"),
-        (f"update payments set {OPERATION}, operation_status = null", "payments_operation_whole"),
-        (f"update payments set {OPERATION}, operation_started_at = null", "payments_operation_whole"),
+        (operation(next_check_at="null"), "payments_open_is_checked"),
+        (operation(attempt_id="null"), "payments_open_is_checked"),
+        (operation(operation_id="null"), "payments_operation_whole"),
+        (operation(operation_status="null"), "payments_operation_whole"),
+        (operation(operation_started_at="null"), "payments_operation_whole"),
         ("update payments set operation_id = id", "payments_operation_whole"),
         ("update payments set amount_capturable = 1", "payments_capturable_is_authorized"),
         ("update payments set amount_capturable = -1", "payments_capturable_range"),
@@ -80,7 +87,7 @@ def test_it_refuses(session, change, constraint):
 
 def test_what_it_would_let_through_it_does(session):
     """The operation that the refused ones are made of is whole."""
-    session.execute(sa.text(f"update payments set {OPERATION}"))
+    session.execute(sa.text(operation()))
 
 
 @pytest.mark.parametrize(

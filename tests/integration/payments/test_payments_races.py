@@ -2,22 +2,31 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from threading import Barrier
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
 from lib import config as configuration
 from lib.errors import DomainError
-from lib.ids import new_id
+from lib.ids import new_id, utc_now
+from payments_svc.application.cancel_payment import cancel_payment
+from payments_svc.application.capture_payment import capture_payment
+from payments_svc.application.check_due import check_due
+from payments_svc.application.check_payment import check_payment
+from payments_svc.application.confirm_payment import confirm_payment
 from payments_svc.application.create_payment import create_payment
 from payments_svc.application.open_customer import open_customer
 from payments_svc.application.refund_payment import refund_payment
 from payments_svc.bootstrap import build_ports
 
 ANN = str(new_id())
-# As the file of the project has it, but for what would slow a test down.
-CONFIG = {**configuration.load("config.yaml", environ={}), "SANDBOX_LATENCY_MS": 0}
+# As the file of the project has it, but for what would slow a test down, or stop it after some unknown outcomes.
+CONFIG = {**configuration.load("config.yaml", environ={}), "SANDBOX_LATENCY_MS": 0, "PROVIDER_BREAKER_FAILURES": 1000}
 
 
 @pytest.fixture
@@ -73,8 +82,8 @@ def at_once(times, work):
         return list(pool.map(one, range(times)))
 
 
-def test_twenty_at_once_with_one_key_are_one_payment_and_one_charge(slow_ports, ask):
-    results = at_once(20, lambda _: pay(slow_ports))
+def test_fifty_at_once_with_one_key_are_one_payment_and_one_charge(slow_ports, ask):
+    results = at_once(50, lambda _: pay(slow_ports))
     answers = [each for each in results if not isinstance(each, str)]
     assert {each for each in results if isinstance(each, str)} <= {"idempotency_in_progress"}
     assert [each.replayed for each in answers].count(False) == 1
@@ -158,3 +167,98 @@ def test_two_equal_parts_with_two_keys_both_go_back(ports, ask):
     for key in ("key-1", "key-2"):
         refund(ports, payment_id, idempotency_key=key, amount=300)
     assert ask("select amount_refunded from payments") == [(600,)]
+
+
+# --- operations ---
+
+
+def operate(use_case, ports, payment_id, **changes):
+    return use_case(ports, **{"user_id": ANN, "payment_id": payment_id, "idempotency_key": "key-1", **changes})
+
+
+def told(results):
+    return Counter(each if isinstance(each, str) else each.body["status"] for each in results)
+
+
+def test_of_a_capture_and_a_cancellation_one_wins(ports, ask):
+    for number in range(6):
+        payment_id = pay(ports, idempotency_key=f"pay-{number}", capture_method="manual").body["id"]
+        results = at_once(
+            2,
+            lambda turn, id=payment_id: (
+                operate(cancel_payment, ports, id) if turn else operate(capture_payment, ports, id, may_capture=True)
+            ),
+        )
+        (won,) = [each.body["status"] for each in results if not isinstance(each, str)]
+        (lost,) = [each for each in results if isinstance(each, str)]
+        assert won in ("succeeded", "canceled")
+        assert lost in ("operation_in_progress", "payment_not_capturable", "payment_not_cancelable")
+    states = ask("select status, amount_captured > 0, operation, count(*) from payments group by 1, 2, 3")
+    assert {(status, taken, operation) for status, taken, operation, _ in states} <= {
+        ("succeeded", True, None),
+        ("canceled", False, None),
+    }
+    assert ask(
+        "select count(*) from payments p join sandbox_charges s on s.attempt_id = p.attempt_id"
+        " where (p.status = 'succeeded') is distinct from (s.status = 'succeeded')"
+    ) == [(0,)]
+
+
+@pytest.mark.parametrize("latency", ["ports", "slow_ports"])
+def test_ten_confirmations_with_ten_keys_are_one_charge(request, ask, latency):
+    ports = request.getfixturevalue(latency)
+    payment_id = pay(ports, confirm=False).body["id"]
+    results = at_once(10, lambda turn: operate(confirm_payment, ports, payment_id, idempotency_key=f"key-{turn}"))
+    assert told(results)["succeeded"] == 1
+    assert set(told(results)) <= {"succeeded", "operation_in_progress", "payment_not_confirmable"}
+    assert ask("select status, calls from sandbox_charges") == [("succeeded", 1)]
+    assert ask("select count(*) from outbox where type = 'payment.succeeded'") == [(1,)]
+
+
+def test_ten_captures_of_parts_at_once_are_one(ports, ask):
+    payment_id = pay(ports, capture_method="manual").body["id"]
+    results = at_once(
+        10,
+        lambda turn: operate(
+            capture_payment, ports, payment_id, idempotency_key=f"key-{turn}", may_capture=True, amount=100 + turn
+        ),
+    )
+    assert told(results)["succeeded"] == 1
+    ((captured, taken),) = ask(
+        "select p.amount_captured, s.amount_captured from payments p join sandbox_charges s using (attempt_id)"
+    )
+    assert captured == taken
+    assert ask("select sum(amount)::int from ledger_entries where amount > 0") == [(captured,)]
+
+
+def test_ten_who_look_at_once_settle_it_once(ports, ask):
+    payment_id = pay(ports, payment_method="tok_timeout").body["id"]
+    assert not [each for each in at_once(10, lambda _: check_payment(ports, UUID(payment_id))) if isinstance(each, str)]
+    assert ask("select status, operation from payments") == [("succeeded", None)]
+    assert ask("select count(*) from outbox where type = 'payment.succeeded'") == [(1,)]
+    assert ask("select count(*) from audit_entries where action = 'charge.succeeded'") == [(1,)]
+    assert ask("select sum(amount)::int from ledger_entries where account = 'sales'") == [(-1000,)]
+
+
+def test_two_jobs_share_what_is_due(ports, ask):
+    for number in range(8):
+        pay(ports, payment_method="tok_timeout", idempotency_key=f"key-{number}")
+    later = replace(ports, now=lambda: utc_now() + timedelta(minutes=6))
+    failures = []
+    done = at_once(2, lambda _: check_due(later, failed=lambda *failure: failures.append(failure)))
+    assert (sum(done), failures) == (8, [])
+    assert ask("select distinct status from payments") == [("succeeded",)]
+    assert ask("select count(*) from outbox where type = 'payment.succeeded'") == [(8,)]
+
+
+def test_a_charge_takes_two_transactions_and_few_statements(ports, payments_sessions):
+    pay(ports)
+    statements = []
+    listen = partial(sa.event.listen, payments_sessions.engine)
+    listen("before_cursor_execute", lambda *call: statements.append(call[2].split(maxsplit=3)[:3]))
+    listen("commit", lambda *_: statements.append(["COMMIT"]))
+    pay(ports, idempotency_key="key-2")
+    ours = [each for each in statements if not each[-1].startswith("sandbox")]
+    # Beside BEGIN: the claim, the customer, the payment, its event and its line of the trail; then all of the result.
+    assert len([each for each in ours if each != ["COMMIT"]]) == 5
+    assert ours.count(["COMMIT"]) == 1

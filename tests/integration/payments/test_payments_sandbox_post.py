@@ -210,6 +210,15 @@ def test_whoever_dies_with_a_message_in_hand_loses_nothing(sandbox, post, receiv
     assert messages() == [(2, True, False, None)]
 
 
+def test_one_that_took_too_long_does_not_undo_what_another_has_brought(sandbox, post, receiver, clock, messages):
+    sandbox.execute(charge_of("tok_visa"))
+    slow, quick = post(url=f"http://127.0.0.1:{free_port()}/"), post()
+    ((taken,), clock.ahead) = slow._take(10), LEASE
+    assert quick.send_due() == 1
+    slow._send(taken)
+    assert messages() == [(2, True, False, None)]
+
+
 def test_two_offices_bring_each_message_once(sandbox, post, receiver):
     for _ in range(40):
         sandbox.execute(charge_of("tok_visa"))

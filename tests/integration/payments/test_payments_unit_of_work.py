@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from lib.errors import Overtaken
 from lib.ids import new_id
 from payments_svc.domain.customer import Customer, CustomerStatus
 from payments_svc.domain.details import Details
@@ -233,6 +234,72 @@ def test_changes_and_their_events_are_committed_together(world):
         uow.commit()
     assert world.reads.payment(ANN, payment.id)["status"] == "succeeded"
     assert world.events() == [(1, "payment.created"), (2, "payment.succeeded")]
+
+
+def begun(world):
+    """Return a claim and a payment as the transaction that began them left them."""
+    payment = new_payment()
+    claim = new_claim(payment)
+    with world.uow() as uow:
+        uow.claims.take(claim)
+        uow.customers.add_or_get(Customer(ANN, NOON))
+        payment.begin_charge(claim.attempt_id, payment_method="tok_visa", provider="x", now=NOON, check_at=CHECK)
+        uow.payments.add(payment)
+        uow.commit()
+    return claim, payment
+
+
+def go_on(world, claim, payment):
+    with world.uow() as uow:
+        uow.take_up(claim, payment, None)
+        payment.settle(Succeeded(), now=CHECK, deadlines=DEADLINES)
+        payment.version += 1
+        claim.finish({"id": str(payment.id)}, CHECK)
+        for posting in payment.pull_postings():
+            uow.ledger.post(posting, CHECK)
+        uow.commit()
+
+
+def test_what_was_begun_is_taken_up_again(world):
+    claim, payment = begun(world)
+    go_on(world, claim, payment)
+    with world.uow() as uow:
+        assert content(uow.claims.find(claim.attempt_id)) == content(claim)
+        found = uow.payments.get(payment.id)
+        assert (content(found), found.status) == (content(payment), PaymentStatus.SUCCEEDED)
+    assert world.events() == [(1, "payment.created"), (2, "payment.succeeded")]
+
+
+@pytest.mark.parametrize("changed", ["payment", "claim"])
+def test_what_has_changed_since_is_overtaken_and_nothing_is_saved(world, changed):
+    claim, payment = begun(world)
+    with world.uow() as uow:
+        held, stored_payment = uow.claims.find(claim.attempt_id), uow.payments.get(payment.id)
+        if changed == "payment":
+            stored_payment.version += 1
+        else:
+            held.resume(CHECK)
+        uow.commit()
+    with pytest.raises(Overtaken):
+        go_on(world, claim, payment)
+    with world.uow() as uow:
+        assert uow.payments.get(payment.id).status is PaymentStatus.PROCESSING
+        assert uow.claims.find(claim.attempt_id).status is ClaimStatus.RUNNING
+    assert world.events() == [(1, "payment.created")]
+
+
+def test_a_refund_is_taken_up_with_its_payment(world):
+    payment = succeeded(new_payment())
+    refund = refund_of(payment)
+    claim = new_claim(payment, operation="refund_payment", refund_id=refund.id)
+    stored(world, payment, refund, claim)
+    with world.uow() as uow:
+        uow.take_up(claim, payment, refund)
+        payment.settle_refund(refund, Succeeded(), now=CHECK, deadlines=DEADLINES)
+        payment.version += 1
+        uow.commit()
+    with world.uow() as uow:
+        assert content(uow.refunds.get(refund.id)) == content(refund)
 
 
 def test_the_first_claim_is_ones_own(world):

@@ -66,8 +66,8 @@ def without(row, *names):
 
 
 def ends(sessions, table):
-    """Return the different rows of a table, but for whose they are and how often and when they were written."""
-    own = ("id", "created_at", "updated_at", "deleted_at", "version")
+    """Return the different rows of a table, but for whose they are, and how often and when they were written."""
+    own = ("id", "created_at", "updated_at", "deleted_at", "version", "sequence")
     found = []
     for row in rows(sessions, table):
         if (each := without(row, *own)) not in found:

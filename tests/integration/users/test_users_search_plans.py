@@ -17,6 +17,7 @@ from tests.support import databases
 from tests.support.schema import Schema
 from tests.support.seeded_profiles import id_of, seed, settle, without_indexes
 from users_svc.application.lookup_users import lookup_users
+from users_svc.application.pages import MAX_LIMIT
 from users_svc.application.search_users import search_users
 from users_svc.bootstrap import build_ports
 from users_svc.infrastructure.search_candidates import CANDIDATES, EXAMINED, FEW, FOLLOWED
@@ -28,7 +29,7 @@ ONE_MORE_PAGE = 21
 
 FOLLOWS_MANY = str(id_of(8))
 #: the rows of candidates that are ranked otherwise than by how close they are, and of the page: read once more
-AGAIN = 3 * CANDIDATES + 50
+AGAIN = 3 * CANDIDATES + MAX_LIMIT + 1
 
 _FOLLOWS = """
     INSERT INTO follows (follower_id, followee_id, id, created_at)
@@ -167,6 +168,7 @@ FILTERS: dict[str, dict[str, Any]] = {
     "few": {"joined_before": "2025-01-01T00:10Z"},
     "the newest fourteen thousand": {"joined_after": "2025-01-02"},
     "the oldest eighty thousand": {"joined_before": "2025-01-01T22:30Z"},
+    "fifteen hundred": {"joined_after": "2025-01-02T03:20Z"},
     "an hour": {"joined_after": "2025-01-01T12:00Z", "joined_before": "2025-01-01T13:00Z"},
     "followed": {"following": True},
     "nobody followed": {"following": True, "joined_after": "2999-01-01"},
@@ -190,7 +192,13 @@ def test_the_work_has_an_end_whatever_the_filters_are(explain: Explain, filters:
             ) -> None:
                 found.append(
                     search_users(
-                        ports, query=query, sort=sort, viewer_id=FOLLOWS_MANY, cursor=cursor, **FILTERS[filters]
+                        ports,
+                        query=query,
+                        sort=sort,
+                        viewer_id=FOLLOWS_MANY,
+                        limit=MAX_LIMIT,
+                        cursor=cursor,
+                        **FILTERS[filters],
                     )
                 )
 

@@ -55,6 +55,7 @@ PER_ACCOUNT = {
     *(f"get /api/v1/users/{{user_id}}/{part}" for part in ("followers", "following", "relationship")),
     "get /api/v1/users/relationships",
     "post /api/v1/users/lookup",
+    "post /api/v1/payment-methods",
 }
 
 

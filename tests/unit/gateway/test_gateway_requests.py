@@ -151,7 +151,7 @@ def test_each_request_leaves_a_line_without_what_it_carried(
     lines: Callable[..., list[str]], bearer: dict[str, str]
 ) -> None:
     headers = {**bearer, "X-Request-ID": "mine", "traceparent": TRACEPARENT}
-    (line,) = lines("json", f"{USER}?secret=4242424242424242", headers=headers)
+    (line,) = lines("json", f"{USER}?secret=hunter2", headers=headers)
     values = json.loads(line)
     assert values.pop("ms") >= 0
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", values.pop("timestamp"))

@@ -102,7 +102,7 @@ def test_several_share_what_is_due(ask):
 def test_what_another_has_taken_meanwhile_is_left_to_it(ask, monkeypatch):
     ask.pay("tok_timeout")
     ask.world.time += timedelta(minutes=5)
-    monkeypatch.setattr("tests.fakes.payments.FakePayments.take_due", lambda *_, **__: [])
+    monkeypatch.setattr("tests.fakes.payment_store.FakePayments.take_due", lambda *_, **__: [])
     assert run(ask) == (0, [])
 
 

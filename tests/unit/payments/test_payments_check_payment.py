@@ -271,7 +271,7 @@ def test_what_has_changed_since_it_was_looked_at_is_left_alone(ask, monkeypatch)
     with seen.unit_of_work() as uow:
         old = uow.payments.look(ask.payment.id)
     check(ask)
-    monkeypatch.setattr("tests.fakes.payments.FakePayments.look", lambda *_: old)
+    monkeypatch.setattr("tests.fakes.payment_store.FakePayments.look", lambda *_: old)
     assert not check_payment(seen, old.id)
 
 
@@ -401,7 +401,7 @@ def test_of_many_who_read_one_asks(ask):
 def test_one_that_another_is_asking_about_is_read_as_it_is(ask, monkeypatch):
     ask.pay("tok_timeout")
     ask.world.time += MINUTES
-    monkeypatch.setattr("tests.fakes.payments.FakePayments.take_due", lambda *_, **__: [])
+    monkeypatch.setattr("tests.fakes.payment_store.FakePayments.take_due", lambda *_, **__: [])
     assert read(ask)["status"] == "unknown"
 
 

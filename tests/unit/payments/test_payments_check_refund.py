@@ -162,7 +162,7 @@ def test_one_that_was_not_executed_meanwhile_is_not_executed_by_whoever_still_th
     ask.world.provider.answer = NotExecuted("provider_error")
     with pytest.raises(ProviderError):
         ask.refund(400)
-    monkeypatch.setattr("tests.fakes.payments.FakeRefunds.look", lambda *_: old[0])
+    monkeypatch.setattr("tests.fakes.payment_store.FakeRefunds.look", lambda *_: old[0])
     assert not check_refund(ask.world.ports(), old[0].id)
     assert (ask.world.provider.refunded, ask.asked) == ({}, ["charge", "refund"])
 
@@ -219,5 +219,5 @@ def test_one_that_another_is_asking_about_is_read_as_it_is(ask, monkeypatch):
     ask.pay("tok_refund_timeout")
     ask.refund(400)
     ask.world.time += timedelta(minutes=5)
-    monkeypatch.setattr("tests.fakes.payments.FakeRefunds.take_due", lambda *_, **__: [])
+    monkeypatch.setattr("tests.fakes.payment_store.FakeRefunds.take_due", lambda *_, **__: [])
     assert read(ask) == "unknown"

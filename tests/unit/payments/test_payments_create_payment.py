@@ -421,6 +421,7 @@ def test_a_slow_process_answers_from_the_payment_when_no_answer_is_kept(world, p
 
 def test_an_outcome_that_was_found_out_meanwhile_stays(world, pay):
     def found_out():
+        only(world.payments).version += 1
         only(world.payments).settle(Succeeded(), now=world.time, deadlines=DEADLINES)
 
     world.provider.during = found_out

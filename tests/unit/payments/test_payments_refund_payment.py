@@ -314,6 +314,7 @@ def test_a_slow_process_that_was_not_executed_does_not_free_what_another_is_doin
 
 def test_an_outcome_that_was_found_out_meanwhile_stays(world, give_back):
     def found_out():
+        only(world.payments).version += 1
         only(world.payments).settle_refund(only(world.refunds), Refused("late"), now=world.time, deadlines=DEADLINES)
 
     world.provider.during = found_out
