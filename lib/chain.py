@@ -166,7 +166,7 @@ class HashChain:
         position, digest = (head.position, head.hash) if head is not None else (0, ORIGIN)
         now, rows, seals = utc_now(), [], []
         for row in found:
-            position, digest = position + 1, _hash(digest, position + 1, self._values(row))
+            position, digest = position + 1, digest_of(digest, position + 1, self._values(row))
             rows.append({column.name: row._mapping[column.name] for column in self._table.columns})
             seals.append({"position": position, "row_id": row._mapping["id"], "hash": digest, "sealed_at": now})
         session.execute(sa.insert(self._seals), seals)
@@ -202,7 +202,7 @@ class HashChain:
             if row._mapping["canonical_id"] is None:
                 text = f"position {position}: the row {row.row_id} is missing"
                 return Finding("missing", position, row.row_id, text)
-            before = _hash(before, position, self._values(row))
+            before = digest_of(before, position, self._values(row))
             if before != bytes(row.hash):
                 text = f"position {position}: the row {row.row_id} or its seal has been changed"
                 return Finding("changed", position, row.row_id, text)
@@ -257,5 +257,6 @@ class HashChain:
         return {column.name: row._mapping[f"canonical_{column.name}"] for column in self._table.columns}
 
 
-def _hash(before: bytes, position: int, values: Mapping[str, Any]) -> bytes:
+def digest_of(before: bytes, position: int, values: Mapping[str, Any]) -> bytes:
+    """Return the hash of a row, by the one before it, its position, and its values as `canonical_column` reads them."""
     return hashlib.sha256(before + position.to_bytes(8) + canonical(values)).digest()

@@ -42,11 +42,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     assert not patcher.is_monkey_patched("thread"), "something imports lib.runner or lib.cli into the test process"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Watch what is covered only where rules and use cases run in this process: it makes Python much slower."""
-    for item in items:
-        if not any(map(item.path.is_relative_to, WATCHED)):
-            item.add_marker("no_cover")
+    if not any(map(item.path.is_relative_to, WATCHED)):
+        item.add_marker("no_cover")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from lib.chain import ORIGIN, HashChain, Head, _hash
+from lib.chain import ORIGIN, HashChain, Head, digest_of
 from payments_svc.application.ledger_ports import Place, Step
 from payments_svc.infrastructure.ledger_tables import ledger_entries, ledger_seals, ledger_unsealed
 
@@ -106,7 +106,7 @@ class LedgerChain(HashChain):
         rows = session.execute(self._next_seals, {"position": at.position, "at_most": at_most}).all()
         for row in rows:
             position = at.position + 1
-            digest = _hash(at.hash, position, self._values(row))
+            digest = digest_of(at.hash, position, self._values(row))
             if row.position != position:
                 raise BrokenError(f"position {position}: the seal is missing", at)
             if digest != bytes(row.hash):

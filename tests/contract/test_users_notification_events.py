@@ -33,7 +33,7 @@ def sample():
 
 
 def news_for(inbox, **more):
-    return News(user_id=inbox.id, event_id=new_id(), actor_id=new_id(), happened_at=utc_now(), **more)
+    return News(user_id=inbox.user_id, event_id=new_id(), actor_id=new_id(), happened_at=utc_now(), **more)
 
 
 def published(inbox, correlation_id):
@@ -42,11 +42,16 @@ def published(inbox, correlation_id):
 
 
 def test_the_event_is_the_sample(sample):
-    inbox = Inbox(UUID(sample["subject"]), sequence=16, unread=2)
+    inbox = Inbox(UUID(sample["data"]["user_id"]), sequence=16, unread=2)
     inbox.deliver(news_for(inbox, type="followed"), id=new_id())
     event = published(inbox, sample["correlation_id"])
     assert {**event, "id": sample["id"], "occurred_at": sample["occurred_at"]} == sample
     assert (sample["type"], sample["schema_version"]) == (NotificationCreated.type, NotificationCreated.schema_version)
+
+
+def test_inboxes_have_a_numbering_of_their_own(sample):
+    """Not that of the profile, nor that of the account: one subject has one increasing sequence."""
+    assert sample["subject"] == str(Inbox(UUID(sample["data"]["user_id"])).id) != sample["data"]["user_id"]
 
 
 def test_the_event_does_not_tell_what_is_new():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Self
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from lib.aggregate import Aggregate
 from lib.errors import NotFound
@@ -91,16 +91,21 @@ class Inbox(Aggregate):
     :param kept: how many there are
     """
 
-    id: UUID
+    user_id: UUID
     sequence: int = 0
     unread: int = 0
     kept: int = 0
+
+    @property
+    def id(self) -> UUID:  # type: ignore[override]  # nobody sets it
+        """The subject of its events: not the person's own id, under which the events of the profile are numbered."""
+        return uuid5(self.user_id, "notifications")
 
     def deliver(self, news: News, *, id: UUID) -> Notification:
         """Return the news as the newest notification."""
         self.unread += 1
         self.kept += 1
-        self.record(NotificationCreated(user_id=str(self.id), number=self.sequence + 1, unread=self.unread))
+        self.record(NotificationCreated(user_id=str(self.user_id), number=self.sequence + 1, unread=self.unread))
         return Notification.of(news, number=self.sequence, id=id)
 
     def mark_read(self, notification: Notification, now: datetime) -> None:

@@ -295,6 +295,6 @@ def map_domain() -> None:
         return
     mapper.map_imperatively(AccountState, account_states)
     mapper.map_imperatively(Profile, profiles, version_id_col=profiles.c.version)
-    inbox_columns = {"id": notification_inboxes.c.user_id, "sequence": notification_inboxes.c.last_number}
+    inbox_columns = {"sequence": notification_inboxes.c.last_number}
     mapper.map_imperatively(Inbox, notification_inboxes, properties=inbox_columns)
     mapper.map_imperatively(Notification, notifications)

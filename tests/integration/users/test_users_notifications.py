@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 import sqlalchemy as sa
@@ -95,7 +95,7 @@ def test_the_world_hears_that_there_is_something_and_not_what(rows, ann, bob, te
         {"user_id": str(ann), "number": 1, "unread": 1},
         {"user_id": str(ann), "number": 2, "unread": 2},
     ]
-    assert {each["subject"] for each in sent} == {str(ann)}
+    assert {each["subject"] for each in sent} == {str(uuid5(ann, "notifications"))}
     assert [each["sequence"] for each in sent] == [1, 2]
     assert str(bob) not in str(sent)
 

@@ -25,7 +25,7 @@ RPCS = (
 
 def news(inbox):
     return News(
-        user_id=inbox.id, type="followed", event_id=new_id(), happened_at=NOON, actor_id=new_id(), data={"a": 1}
+        user_id=inbox.user_id, type="followed", event_id=new_id(), happened_at=NOON, actor_id=new_id(), data={"a": 1}
     )
 
 
@@ -53,7 +53,7 @@ def test_what_is_delivered_is_the_news():
     told, id = news(inbox), new_id()
     notification = inbox.deliver(told, id=id)
     assert (notification.id, notification.number, notification.created_at) == (id, 5, NOON)
-    assert (notification.user_id, notification.type, notification.data) == (inbox.id, "followed", {"a": 1})
+    assert (notification.user_id, notification.type, notification.data) == (inbox.user_id, "followed", {"a": 1})
     assert (notification.actor_id, notification.event_id, notification.read_at) == (told.actor_id, told.event_id, None)
 
 
