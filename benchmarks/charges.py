@@ -25,10 +25,10 @@ SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 LATENCY_MS = 120
 CUSTOMERS = 64
 #: requests under way at a time: those that wait for a provider cost nothing but their places
-CONNECTIONS = 64
-GATEWAY = {"GATEWAY_WORKERS": "2", "GATEWAY_THREADS": "32"}
-#: as many as the gateway can ask at a time
-SERVICE = {"MAX_WORKERS": "64", "DB_POOL_SIZE": "16", "SANDBOX_LATENCY_MS": str(LATENCY_MS)}
+CONNECTIONS = 32
+GATEWAY = {"GATEWAY_WORKERS": "2", "GATEWAY_THREADS": "24"}
+#: as many as the gateway can ask at a time; whoever waits for the provider holds no connection of the database
+SERVICE = {"MAX_WORKERS": "48", "DB_POOL_SIZE": "24", "SANDBOX_LATENCY_MS": str(LATENCY_MS)}
 WEBHOOKS = os.environ.get("BENCH_WEBHOOKS", "on")
 WARM_UP = 2
 

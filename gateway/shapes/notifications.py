@@ -16,6 +16,7 @@ TYPES = (
     "payment_succeeded",
     "payment_failed",
     "payment_refunded",
+    "payment_refund_failed",
     "password_changed",
     "email_changed",
     "refresh_reused",

@@ -18,6 +18,7 @@ NOTIFICATION_TYPES = (
     "payment_succeeded",
     "payment_failed",
     "payment_refunded",
+    "payment_refund_failed",
 )
 #: cannot be switched off
 SECURITY_TYPES = (

@@ -19,6 +19,7 @@ SUBSCRIBERS = {
     ("payments_svc", "payment.succeeded"): "on_payment_succeeded",
     ("payments_svc", "payment.failed"): "on_payment_failed",
     ("payments_svc", "payment.refunded"): "on_payment_refunded",
+    ("payments_svc", "payment.refund_failed"): "on_payment_refund_failed",
     ("auth_svc", "user.password.changed"): "on_user_password_changed",
     ("auth_svc", "user.email.changed"): "on_user_email_changed_news",
     ("auth_svc", "user.roles.changed"): "on_user_roles_changed",

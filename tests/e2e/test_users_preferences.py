@@ -16,7 +16,15 @@ from tests.support.stack import Stack
 from users_svc.infrastructure.unsubscribe_tokens import PURPOSE, HmacUnsubscribeTokens
 
 PREFERENCES, SETTINGS, WISHES = (f"/users/{name}" for name in ("preferences", "settings", "notification-preferences"))
-TYPES = ("followed", "follow_requested", "follow_accepted", "payment_succeeded", "payment_failed", "payment_refunded")
+TYPES = (
+    "followed",
+    "follow_requested",
+    "follow_accepted",
+    "payment_succeeded",
+    "payment_failed",
+    "payment_refunded",
+    "payment_refund_failed",
+)
 
 
 def test_they_are_there_from_the_first_moment_and_only_for_their_owner(client: Client, stack: Stack) -> None:

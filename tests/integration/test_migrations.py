@@ -117,3 +117,61 @@ def test_notifications_that_were_there_are_counted_afterwards(schema):
         assert dict(schema.run("select user_id, kept from notification_inboxes")) == {ann: 3, bob: 0}
         schema.down("0004")
         assert len(schema.run("select id from notifications")) == 3
+
+
+@pytest.mark.parametrize("schema", ["payments"], indirect=True)
+def test_what_was_paid_before_there_were_books_is_in_them(schema):
+    schema.up("0002")
+    ann = new_id()
+    schema.run("insert into customers (id, created_at) values (:id, now())", id=ann)
+
+    def paid(status, captured, refunded=0, refunding=0):
+        payment_id = new_id()
+        schema.run(
+            "insert into payments (id, customer_id, amount, currency, status, amount_captured, amount_refunded,"
+            " amount_refunding, provider, attempt_id, created_at, updated_at)"
+            " values (:id, :ann, 1000, 'EUR', :status, :captured, :refunded, :refunding, 'sandbox', :attempt,"
+            " now() - interval '1 day', now())",
+            id=payment_id,
+            ann=ann,
+            status=status,
+            captured=captured,
+            refunded=refunded,
+            refunding=refunding,
+            attempt=new_id(),
+        )
+        return payment_id
+
+    def given_back(payment_id, status, amount):
+        schema.run(
+            "insert into refunds (id, payment_id, customer_id, requested_by, amount, currency, status, attempt_id,"
+            " next_check_at, created_at, updated_at)"
+            " values (:id, :payment_id, :ann, :ann, :amount, 'EUR', :status, :attempt, now(), now(), now())",
+            id=new_id(),
+            payment_id=payment_id,
+            ann=ann,
+            amount=amount,
+            status=status,
+            attempt=new_id(),
+        )
+
+    paid("requires_payment_method", 0)
+    whole = paid("succeeded", 1000)
+    part = paid("succeeded", 1000, refunded=300, refunding=200)
+    for status, amount in (("succeeded", 300), ("unknown", 200), ("failed", 100), ("canceled", 50)):
+        given_back(part, status, amount)
+    for _ in range(2):
+        schema.up()
+        sums = schema.run("select account, sum(amount) from ledger_entries group by account")
+        assert {account: int(amount) for account, amount in sums} == {
+            "provider:sandbox": 2000 - 300,
+            "sales": -(2000 - 300 - 200),
+            "refunds_payable": -200,
+        }
+        assert schema.run("select count(*) from ledger_entries where account = 'sales'") == [(2 + 2,)]
+        assert schema.run(
+            "select count(*) from (select from ledger_entries group by transaction_id having sum(amount) <> 0) as wrong"
+        ) == [(0,)]
+        assert schema.run("select count(*) from ledger_unsealed") == [(2 * (2 + 2 + 1),)]
+        assert {each for (each,) in schema.run("select payment_id from ledger_entries")} == {whole, part}
+        schema.down("0002")

@@ -40,6 +40,7 @@ TYPES: dict[str, NotificationType] = {
         NotificationType("payment_succeeded", by_default=CHANNELS),
         NotificationType("payment_failed", by_default=CHANNELS),
         NotificationType("payment_refunded", by_default=CHANNELS),
+        NotificationType("payment_refund_failed", by_default=CHANNELS),
         NotificationType("password_changed", security=True, by_default=CHANNELS, mailed_by_auth=True),
         NotificationType("email_changed", security=True, by_default=CHANNELS, mailed_by_auth=True),
         NotificationType("refresh_reused", security=True, by_default=CHANNELS, mailed_by_auth=True),

@@ -83,6 +83,11 @@ class NewsHandlers:
         """Tell the payer that they get money back."""
         self._tell_of_payment(event, "payment_refunded", "refund_id")
 
+    @event_handler("payments_svc", "payment.refund_failed")
+    def on_payment_refund_failed(self, event: dict[str, Any]) -> None:
+        """Tell the payer that money that was to come back does not."""
+        self._tell_of_payment(event, "payment_refund_failed", "refund_id", "failure_code")
+
     def _tell_of_payment(self, event: dict[str, Any], type: str, *more: str) -> None:
         data = event["data"]
         told = {"payment_id": data["id"], **{name: data[name] for name in ("amount", "currency", *more)}}

@@ -38,6 +38,17 @@ TOLD = [
             "refund_id": "019c13fa-0318-7a6b-9c7d-8e9fa0b1c2d3",
         },
     ),
+    (
+        "payment.refund_failed",
+        "payment_refund_failed",
+        {
+            "payment_id": PAYMENT,
+            "amount": 400,
+            "currency": "EUR",
+            "refund_id": "019c13fa-0318-7a6b-9c7d-8e9fa0b1c2d3",
+            "failure_code": "expired_or_canceled_card",
+        },
+    ),
     ("user.password.changed", "password_changed", {"method": "change"}),
     ("user.email.changed", "email_changed", {}),
     ("user.roles.changed", "roles_changed", {"roles": ["finance", "user"]}),

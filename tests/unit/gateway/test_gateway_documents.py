@@ -23,7 +23,7 @@ def test_the_document_is_valid_openapi(document: dict[str, Any]) -> None:
 
 def test_the_document_has_every_route_of_the_api_once(app: Flask, document: dict[str, Any]) -> None:
     routes = {
-        (rule.rule.replace("<id:", "{").replace(">", "}"), method.lower())
+        (re.sub(r"<(?:id:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api/v1/")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from gateway.shapes import EXAMPLES, PAYMENT_ID, REFUND_ID
+from gateway.shapes import COMPONENTS, EXAMPLES, PAYMENT_ID, REFUND_ID
 from lib.faults import Fault
+from payments_svc.presentation.schemas import PaymentSchema, RefundSchema
 from tests.fakes.cluster import FakeCluster
 from tests.unit.gateway.conftest import USER_ID
 
@@ -124,3 +125,8 @@ def test_the_timeout_of_payments_is_configured(configure: Any, cluster: FakeClus
     app: Flask = configure(RPC_TIMEOUT_PAYMENTS=7.5)
     app.test_client().get("/api/v1/payments", headers=bearer)
     assert cluster.calls[-1].timeout == 7.5
+
+
+@pytest.mark.parametrize(("component", "schema"), [("Payment", PaymentSchema), ("Refund", RefundSchema)])
+def test_the_document_and_the_service_name_the_same_members_of_a_payment(component: str, schema: type[Any]) -> None:
+    assert set(COMPONENTS[component]["properties"]) == set(schema().fields)

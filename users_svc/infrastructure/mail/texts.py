@@ -46,6 +46,11 @@ TEXTS: dict[str, Text] = {
     "payment_refunded": Text(
         subject="you get {amount} back", opening="You get {amount} of your payment back.", kind="refunds"
     ),
+    "payment_refund_failed": Text(
+        subject="your refund of {amount} has failed",
+        opening="{amount} of your payment was to come back to you, and could not be given back.",
+        kind="refunds that fail",
+    ),
     "login_locked": Text(
         subject="too many failed sign-ins",
         opening="Somebody has tried to sign in to your account at {site} with wrong passwords, so often that further "

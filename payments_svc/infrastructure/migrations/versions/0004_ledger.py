@@ -41,6 +41,40 @@ CREATE CONSTRAINT TRIGGER ledger_entries_balance AFTER INSERT OR UPDATE OR DELET
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger_entries_balance()
 """
 
+# What was paid and went back before there were books: each movement as it would have been posted, at the time when its
+# payment or refund was made.
+_PAID = "payments AS each JOIN payments AS paid ON paid.id = each.id WHERE each.amount_captured > 0"
+_BACK = "refunds AS each JOIN payments AS paid ON paid.id = each.payment_id WHERE each.status IN"
+_PROVIDER = "'provider:' || paid.provider"
+OPENING = (
+    ("capture", "NULL::uuid", "each.amount_captured", _PROVIDER, "'sales'", _PAID),
+    (
+        "refund",
+        "each.id",
+        "each.amount",
+        "'sales'",
+        "'refunds_payable'",
+        f"{_BACK} ('pending', 'unknown', 'succeeded')",
+    ),
+    ("refund_settlement", "each.id", "each.amount", "'refunds_payable'", _PROVIDER, f"{_BACK} ('succeeded')"),
+)
+
+
+def opening(kind: str, refund: str, amount: str, debit: str, credit: str, rows: str) -> str:
+    """Return the statement that posts such movements. An entry's id has the time of what it is about."""
+    return f"""
+INSERT INTO ledger_entries (id, transaction_id, kind, source_id, account, amount, currency, customer_id, payment_id,
+    refund_id, correlation_id, posted_at)
+SELECT (left(source_id::text, 19) || right(gen_random_uuid()::text, 17))::uuid, transaction_id, '{kind}', source_id,
+    side.account, side.amount, currency, customer_id, payment_id, refund_id, 'opening', created_at
+FROM (
+    SELECT gen_random_uuid() AS transaction_id, each.id AS source_id, {debit} AS debit, {credit} AS credit,
+        {amount} AS amount, each.currency, each.customer_id, paid.id AS payment_id, {refund} AS refund_id,
+        each.created_at
+    FROM {rows}
+) AS moved, LATERAL (VALUES (debit, moved.amount), (credit, -moved.amount)) AS side (account, amount)
+"""
+
 
 def upgrade() -> None:
     op.create_table(
@@ -96,6 +130,9 @@ def upgrade() -> None:
         sa.Column("added_at", MOMENT, nullable=False, server_default=sa.func.now()),
         sa.PrimaryKeyConstraint("row_id", name="ledger_unsealed_pkey"),
     )
+    for kind, source, amount, debit, credit, rows in OPENING:
+        op.execute(opening(kind, source, amount, debit, credit, rows))
+    op.execute("INSERT INTO ledger_unsealed (row_id) SELECT id FROM ledger_entries")
     op.execute(BALANCE)
     op.execute(TRIGGER)
 
