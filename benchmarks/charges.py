@@ -28,7 +28,7 @@ CUSTOMERS = 64
 CONNECTIONS = 32
 GATEWAY = {"GATEWAY_WORKERS": "2", "GATEWAY_THREADS": "24"}
 #: as many as the gateway can ask at a time; whoever waits for the provider holds no connection of the database
-SERVICE = {"MAX_WORKERS": "48", "DB_POOL_SIZE": "24", "SANDBOX_LATENCY_MS": str(LATENCY_MS)}
+SERVICE = {"PAYMENTS_MAX_WORKERS": "48", "DB_POOL_SIZE": "24", "SANDBOX_LATENCY_MS": str(LATENCY_MS)}
 WEBHOOKS = os.environ.get("BENCH_WEBHOOKS", "on")
 WARM_UP = 2
 
@@ -74,9 +74,9 @@ def contenders(servers: Servers) -> dict[str, list[Contender]]:
 
 def sizes() -> str:
     """Return what the figures depend on, in one line."""
-    workers, threads = GATEWAY["GATEWAY_WORKERS"], GATEWAY["GATEWAY_THREADS"]
+    workers, threads, own = GATEWAY["GATEWAY_WORKERS"], GATEWAY["GATEWAY_THREADS"], SERVICE["PAYMENTS_MAX_WORKERS"]
     return (
-        f"Gateway: {workers} processes × {threads} threads. payments_svc: 1 process, {SERVICE['MAX_WORKERS']} workers, "
+        f"Gateway: {workers} processes × {threads} threads. payments_svc: 1 process, {own} workers, "
         f"{SERVICE['DB_POOL_SIZE']} + 2 database connections. Load: {CONNECTIONS} connections, {CUSTOMERS} customers. "
         f"Messages of the provider: {WEBHOOKS}. {os.cpu_count()} cores for everything, the load included."
     )

@@ -95,8 +95,8 @@ def _json(*, required: bool) -> dict[str, Any]:
     return strict_json.parse(content)
 
 
-def read_body() -> bytes:
-    """Return the body; one that is too large is read no further than `MAX_DISCARDED`, and refused.
+def read_body(limit: int = MAX_BODY) -> bytes:
+    """Return the body; one that is larger than `limit` is read no further than `MAX_DISCARDED`, and refused.
 
     Werkzeug's own limit cuts a body of unknown length at the limit, and takes what is left for the whole.
     """
@@ -105,8 +105,8 @@ def read_body() -> bytes:
         return b""
     stream = request.environ["wsgi.input"]
     with gateway().admission.reading():
-        content = b"" if length is not None and length > MAX_BODY else _up_to(stream, length or MAX_BODY + 1)
-        if len(content) > MAX_BODY or (length or 0) > MAX_BODY:
+        content = b"" if length is not None and length > limit else _up_to(stream, length or limit + 1)
+        if len(content) > limit or (length or 0) > limit:
             # Who is still sending does not listen; an answer that comes before the end may never be read. Who asked
             # before sending does.
             if "HTTP_EXPECT" not in request.environ:

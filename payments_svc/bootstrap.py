@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, Self
+from uuid import UUID
 
 from lib import config as settings
-from lib import faultpoint
+from lib import context, faultpoint, logs
 from lib.config import ConfigError
-from lib.database import Sessions
+from lib.database import RETRIED, Sessions, sqlstate
 from lib.ids import new_id, utc_now
 from payments_svc.application.ports import Ports, Rules
 from payments_svc.infrastructure import sandbox_settings
@@ -29,6 +30,10 @@ from payments_svc.infrastructure.tables import map_domain
 MARGIN = timedelta(seconds=2)
 """What a request may take beside the provider's time before its process is taken for dead."""
 
+_LONGEST_CALL = 24 * 3600.0
+"""Seconds; of a caller who does not say how long they wait."""
+
+_log = logs.get(__name__)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -89,6 +94,18 @@ class Settings:
         )
 
 
+def _lost_race(error: Exception) -> bool:
+    return sqlstate(error) in RETRIED
+
+
+def _time_left() -> timedelta:
+    return timedelta(seconds=context.current().remaining(_LONGEST_CALL))
+
+
+def _tell(attempt_id: UUID, error: Exception) -> None:
+    _log.error("provider_adapter_failed", attempt_id=str(attempt_id), exc_info=error)
+
+
 def build_sandbox(config: Mapping[str, Any], sessions: Sessions) -> tuple[SandboxProvider, SandboxPost]:
     """Return the provider of our own, and its post."""
     chosen = sandbox_settings.SandboxSettings.read(config)
@@ -129,7 +146,11 @@ def build_ports(config: Mapping[str, Any], sessions: Sessions) -> Ports:
             patience=chosen.provider_timeout + MARGIN,
             answer_ttl=chosen.idempotency_ttl,
             check_schedule=chosen.check_schedule,
+            look_time=chosen.provider_timeout,
         ),
+        failed=_tell,
         reached=faultpoint.reach,
+        lost_race=_lost_race,
+        time_left=_time_left,
         simulation=post,
     )

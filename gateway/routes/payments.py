@@ -247,7 +247,7 @@ def _change(method: str, payment_id: str, data: dict[str, Any]) -> Response:
     errors={
         403: ("account_disabled", "refund_not_allowed"),
         404: PAYMENT_NOT_FOUND,
-        409: (*OF_KEYS, "payment_not_refundable"),
+        409: (*OF_OPERATIONS, "payment_not_refundable"),
         422: (KEY_REUSED, "refund_exceeds_captured", "invalid_amount", "invalid_text"),
         503: OF_PROVIDERS,
     },

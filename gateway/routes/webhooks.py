@@ -16,10 +16,13 @@ from flask import Response, request
 from gateway.answers import JSON, nothing
 from gateway.inputs import read_body
 from gateway.openapi import Routes, operation
+from gateway.problems import problem
 from gateway.rpc import services
 
 blueprint = Routes("webhooks", __name__, url_prefix="/api/v1", description="Messages from payment providers")
 
+#: of a body: what a provider tells of one thing is a few thousand bytes, and anybody may send what goes to the broker
+MOST = 256 * 1024
 PROVIDER = re.compile(r"[a-z][a-z0-9]{0,31}", re.ASCII)
 SIGNATURE = {
     "in": "header",
@@ -51,6 +54,8 @@ def _as_sent(view: Callable[..., Any]) -> Callable[..., Any]:
     content = {JSON: {"schema": {"type": "object"}, "example": EXAMPLE}}
     told["requestBody"] = {"required": True, "content": content}
     told["parameters"].append(SIGNATURE)
+    too_large = problem(413, ("content_too_large",))
+    told["responses"]["413"] = {**too_large, "description": too_large["description"].replace("1 MiB", "256 KiB")}
     return view
 
 
@@ -65,11 +70,11 @@ def receive(provider: str) -> Response:
 
     For providers. It is proved by its signature, stored, answered with 204, and processed afterwards: asked for what it
     points to, the provider says how things are. The same message again, in any order with others, is answered with 204,
-    too, and changes nothing.
+    too, and changes nothing. A message of more than 256 KiB is refused with 413.
     """
     signature = _signature(provider)
     # What is not signed is refused whatever it says.
-    body = b64encode(read_body()).decode() if signature else ""
+    body = b64encode(read_body(MOST)).decode() if signature else ""
     services().payments_svc.receive_webhook(provider=provider, body=body, signature=signature)
     return nothing()
 

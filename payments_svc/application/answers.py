@@ -48,6 +48,7 @@ UNTOLD = frozenset(
         "operation_id",
         "operation_started_at",
         "authentication",
+        "action_until",
         "provider_reference",
         "amount_refunding",
         "checks",
@@ -69,10 +70,14 @@ def _plain(value: Any) -> Any:
     return rfc3339(value) if isinstance(value, datetime) else value
 
 
-def payment_answer(body: Row, *, replayed: bool, refusal: Refusal = CHARGE_REFUSED) -> Answer:
-    """Answer with a payment; what the provider refused is told by raising, again and again."""
+def payment_answer(body: Row, *, replayed: bool, refusal: Refusal | None = CHARGE_REFUSED) -> Answer:
+    """Answer with a payment; what the provider refused is told by raising, again and again.
+
+    :param refusal: None if whatever was refused was asked for by another request
+    """
     # Answers that were stored before there were operations do not speak of them.
     code = body["decline_code"]
-    if code is not None and body.get("operation") is None and body["status"] in refusal.statuses:
+    refused = code is not None and body.get("operation") is None
+    if refusal is not None and refused and body["status"] in refusal.statuses:
         raise refusal.error(refusal.message, decline_code=code, payment_id=body["id"], replayed=replayed)
     return Answer(body, replayed)

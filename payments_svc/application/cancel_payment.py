@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from payments_svc.application.answers import CANCEL_REFUSED, Answer, payment_answer, snapshot
-from payments_svc.application.check_payment import once_known
+from payments_svc.application.check_payment import AttemptMayBeKnown, ask_about_last, once_known
 from payments_svc.application.operations import (
-    Task,
     actor_of,
     check_active,
     enter,
     get_for,
-    keep,
     parse_payment_id,
     payment_task,
     perform,
     told_before,
 )
 from payments_svc.application.ports import Ports
+from payments_svc.application.settlement import Task, keep
 from payments_svc.domain.arguments import parse_user_id
 from payments_svc.domain.idempotency import Claim, Step
-from payments_svc.domain.payment_errors import InvalidCancellationReason
+from payments_svc.domain.payment_errors import InvalidCancellationReason, OperationInProgress
 from payments_svc.domain.payment_status import CancellationReason
 
 R = CancellationReason
@@ -36,7 +35,8 @@ def cancel_payment(
     may_act_for_others: bool = False,
     redelivered: bool = False,
 ) -> Answer:
-    """Three steps as in `create_payment`; one is enough if no provider knows of the payment.
+    """Three steps as in `create_payment`; one is enough if no provider knows of the payment. About an attempt that is
+    believed not to have been executed the provider is asked before.
 
     A disabled customer cancels nothing; the staff still does.
 
@@ -44,7 +44,7 @@ def cancel_payment(
     """
     requested_by, target = parse_user_id(user_id), parse_payment_id(payment_id)
 
-    def begin() -> Task | Answer:
+    def begin(sure_of: int | None = None) -> Task | Answer:
         asked = Claim.open(
             user_id=requested_by,
             operation=f"cancel_payment:{target}",
@@ -63,10 +63,13 @@ def cancel_payment(
             if step is Step.BEGIN:
                 if not may_act_for_others:
                     check_active(uow, requested_by, now)
-                overdue = now + ports.rules.patience
-                payment.begin_cancel(claim.attempt_id, reason=_reason(reason), now=now, check_at=overdue)
+                why, overdue = _reason(reason), now + ports.rules.patience
+                if payment.may_be_known and payment.version != sure_of:
+                    raise AttemptMayBeKnown if sure_of is None else OperationInProgress
+                payment.begin_cancel(claim.attempt_id, reason=why, now=now, check_at=overdue)
             if claim is not asked:
                 claim.resume(now)
+                payment.resume(now)
             by = actor_of(payment, requested_by, reason)
             keep(uow, payment, by, now)
             if payment.operation is None:
@@ -77,7 +80,11 @@ def cancel_payment(
             uow.commit()
             return task
 
-    task = once_known(ports, target, begin)
+    try:
+        task = once_known(ports, target, begin)
+    except AttemptMayBeKnown:
+        sure_of = ask_about_last(ports, target)
+        task = once_known(ports, target, lambda: begin(sure_of))
     if isinstance(task, Answer):
         return task
     body, replayed = perform(ports, task)

@@ -5,18 +5,17 @@ from __future__ import annotations
 from payments_svc.application.answers import CAPTURE_REFUSED, Answer, payment_answer
 from payments_svc.application.check_payment import once_known
 from payments_svc.application.operations import (
-    Task,
     actor_of,
     check_active,
     enter,
     get_for,
-    keep,
     parse_payment_id,
     payment_task,
     perform,
     told_before,
 )
 from payments_svc.application.ports import Ports
+from payments_svc.application.settlement import Task, keep
 from payments_svc.domain.arguments import parse_user_id
 from payments_svc.domain.idempotency import Claim, Step
 from payments_svc.domain.payment_errors import CaptureNotAllowed
@@ -68,6 +67,7 @@ def capture_payment(
                 payment.begin_capture(claim.attempt_id, amount=amount, now=now, check_at=now + ports.rules.patience)
             if claim is not asked:
                 claim.resume(now)
+                payment.resume(now)
             by = actor_of(payment, requested_by)
             keep(uow, payment, by, now)
             task = payment_task(claim, payment, step, by)

@@ -31,7 +31,7 @@ def check_due(ports: Ports, *, failed: Callable[[UUID, Exception], None], at_mos
             uow.commit()
         checks: list[tuple[UUID, Callable[[], bool]]] = [
             *((each, lambda id=each: check_payment(ports, id, due=True)) for each in payments),
-            *((each, lambda id=each: check_refund(ports, id)) for each in refunds),
+            *((each, lambda id=each: check_refund(ports, id, due=True)) for each in refunds),
         ]
         if not checks:
             break

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from payments_svc.application.history_ports import SYSTEM, By
-from payments_svc.application.operations import Task, carry_out, keep, look_up, settle
+from payments_svc.application.operations import carry_out, look_up
 from payments_svc.application.ports import Ports, UnitOfWork
+from payments_svc.application.settlement import Settled, Task, keep, seen_as, settle
 from payments_svc.domain.customer import Customer
 from payments_svc.domain.outcome import (
     Accepted,
@@ -22,6 +23,7 @@ from payments_svc.domain.outcome import (
     Refused,
     Succeeded,
     Voided,
+    refusal_of,
 )
 from payments_svc.domain.payment import Payment
 from payments_svc.domain.payment_errors import OperationInProgress
@@ -29,20 +31,55 @@ from payments_svc.domain.payment_status import CancellationReason, Operation, Op
 
 Begun = TypeVar("Begun")
 DEFINITE = (Succeeded, Authorized, Refused, Voided)
+LOOKS = 2
+"""How often to look at something that changes while it is looked at."""
 OF_CHARGE = (Operation.CHARGE, Operation.AUTHENTICATE)
 
 
 def once_known(ports: Ports, payment_id: UUID, begin: Callable[[], Begun]) -> Begun:
     """Begin something; if something else is open at the provider, ask what became of that, and try once more.
 
-    :raises OperationInProgress: it is still open
+    :raises OperationInProgress: it is still open, or nobody would wait for what is begun after asking
     """
     try:
         return begin()
     except OperationInProgress:
-        if not check_payment(ports, payment_id):
+        if not has_time(ports) or not check_payment(ports, payment_id) or not has_time(ports):
             raise
     return begin()
+
+
+class AttemptMayBeKnown(Exception):
+    """The last attempt is believed not to have been executed, and nobody has made sure."""
+
+
+def ask_about_last(ports: Ports, payment_id: UUID) -> int:
+    """Ask about an attempt that is believed not to have been executed, and settle it if it was.
+
+    :returns: the version of the payment that was asked about: in another one it is not certain any more
+    :raises OperationInProgress: the provider is at it, or there is no time to ask
+    :raises ProviderUnreachable: it does not tell
+    """
+    if not has_time(ports):
+        raise OperationInProgress
+    with ports.unit_of_work() as uow:
+        payment = uow.payments.look(payment_id)
+    task = _task(payment, SYSTEM)
+    match look_up(ports.providers[task.provider], task.order):
+        case Succeeded() | Authorized() as done:
+            settle(ports, task, done)
+        case None | Refused() | Voided():
+            pass
+        case MayHaveHappened():
+            raise refusal_of(NotExecuted("provider_unreachable"))
+        case _:
+            raise OperationInProgress
+    return payment.version
+
+
+def has_time(ports: Ports) -> bool:
+    """Tell whether the caller is going to wait for as long as a question to a provider may take."""
+    return ports.time_left() >= ports.rules.look_time
 
 
 def check_payment(ports: Ports, payment_id: UUID, by: By = SYSTEM, *, due: bool = False) -> bool:
@@ -53,62 +90,74 @@ def check_payment(ports: Ports, payment_id: UUID, by: By = SYSTEM, *, due: bool 
 
     :param due: its time has come (`Payment.next_check_at`): a customer who had to act has not
     """
-    with ports.unit_of_work() as uow:
-        payment = uow.payments.look(payment_id)
-    if payment.attempt_id is None or payment.is_final:
-        return False
+    for _ in range(LOOKS):
+        with ports.unit_of_work() as uow:
+            payment = uow.payments.look(payment_id)
+        if payment.attempt_id is None or payment.is_final:
+            return False
+        settled = _look(ports, payment, by, due=due)
+        if settled is None:
+            return False
+        if settled.is_ours:
+            return _state(settled.entity) != _state(payment)
+        # It has changed while we asked, so that the answer was about the past; what was news in it must not be lost.
+    return False
+
+
+def _look(ports: Ports, payment: Payment, by: By, *, due: bool) -> Settled | None:
+    """Return None if there is nothing to settle: what a living process is doing is left to it."""
+    task = _task(payment, by, due=due or is_past(payment.next_check_at, ports.now()))
     if payment.operation is None:
-        return _listen(ports, payment, by, due=due)
+        return _listen(ports, payment, task, due=due)
     if payment.operation_status is OperationStatus.PENDING:
-        return _take_over(ports, payment, by)
-    task = _task(payment, by)
-    return _noted(ports, payment, task, _found_out(ports, payment, task))
+        return _take_over(ports, payment, task)
+    return settle(ports, task, _found_out(ports, payment, task))
 
 
-def _listen(ports: Ports, payment: Payment, by: By, *, due: bool) -> bool:
+def _listen(ports: Ports, payment: Payment, task: Task, *, due: bool) -> Settled:
     """Nothing is under way; ask what the last charge has become."""
-    task = _task(payment, by)
     known = look_up(ports.providers[task.provider], task.order)
     if payment.status is PaymentStatus.REQUIRES_ACTION and due and isinstance(known, ActionRequired | None):
-        return _give_up(ports, payment, by)
-    return _noted(ports, payment, task, known or MayHaveHappened())
+        return _give_up(ports, payment, task.by)
+    return settle(ports, task, known or MayHaveHappened())
 
 
-def _give_up(ports: Ports, seen: Payment, by: By) -> bool:
+def _give_up(ports: Ports, seen: Payment, by: By) -> Settled:
     """Cancel a charge whose customer did not act."""
     now = ports.now()
     with ports.unit_of_work() as uow:
         payment = uow.payments.get(seen.id)
         if payment.version != seen.version:
-            return False
+            return Settled(None, payment, is_ours=False)
         overdue = now + ports.rules.patience
         payment.begin_cancel(ports.new_id(), reason=CancellationReason.ABANDONED, now=now, check_at=overdue)
         keep(uow, payment, by, now)
         uow.commit()
     task = replace(_task(payment, by), is_first=True)
-    return _noted(ports, payment, task, carry_out(ports, task))
+    return settle(ports, task, carry_out(ports, task))
 
 
-def _take_over(ports: Ports, seen: Payment, by: By) -> bool:
+def _take_over(ports: Ports, seen: Payment, task: Task) -> Settled | None:
     """Complete an operation whose process is dead. What a living one is doing is left to it, unless the outcome is
     there already.
     """
     now = ports.now()
-    task = _task(seen, by)
     with ports.unit_of_work() as uow:
         claim = uow.claims.find(task.attempt_id)
         payment = uow.payments.get(seen.id)
         if payment.version != seen.version:
-            return False
-        is_dead = (claim or payment).began_before(now - ports.rules.patience)
+            return Settled(claim, payment, is_ours=False)
+        is_dead = (claim or payment).is_left(now, ports.rules.patience)
         if is_dead:
             run = None if claim is None else claim.resume(now)
-            task = replace(task, run=run, anew=_may_be_executed(uow, payment, now))
+            payment.resume(now)
+            keep(uow, payment, task.by, now)
+            task = replace(task, run=run, seen=seen_as(payment), anew=_may_be_executed(uow, payment, now))
             uow.commit()
     outcome = carry_out(ports, task) if is_dead else look_up(ports.providers[task.provider], task.order)
     if is_dead or isinstance(outcome, DEFINITE):
-        return _noted(ports, seen, task, outcome or MayHaveHappened())
-    return False
+        return settle(ports, task, outcome or MayHaveHappened())
+    return None
 
 
 def _may_be_executed(uow: UnitOfWork, payment: Payment, now: datetime) -> bool:
@@ -138,7 +187,11 @@ def _silence(ports: Ports, payment: Payment) -> Outcome:
     return NotExecuted("provider_unreachable") if is_unknown and is_old else MayHaveHappened()
 
 
-def _task(payment: Payment, by: By) -> Task:
+def is_past(moment: datetime | None, now: datetime) -> bool:
+    return moment is not None and moment <= now
+
+
+def _task(payment: Payment, by: By, *, due: bool = True) -> Task:
     """Return what the payment awaits, or its last charge, as a task that holds no claim."""
     order = payment.order()
     return Task(
@@ -151,13 +204,9 @@ def _task(payment: Payment, by: By) -> Task:
         run=None,
         by=by,
         is_first=False,
+        seen=seen_as(payment),
+        due=due,
     )
-
-
-def _noted(ports: Ports, seen: Payment, task: Task, outcome: Outcome) -> bool:
-    """Settle it; return whether that changed anything."""
-    settled = settle(ports, task, outcome)
-    return settled.is_ours and _state(settled.entity) != _state(seen)
 
 
 def _state(payment: Any) -> tuple[Any, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
+from payments_svc.application.check_payment import LOOKS, has_time, is_past
 from payments_svc.application.history_ports import SYSTEM, By
-from payments_svc.application.operations import Task, carry_out, look_up, settle
+from payments_svc.application.operations import carry_out, look_up
 from payments_svc.application.ports import Ports
+from payments_svc.application.settlement import Settled, Task, seen_as, settle
 from payments_svc.domain.idempotency import ClaimStatus
 from payments_svc.domain.outcome import Accepted, MayHaveHappened, Outcome, Refused, Succeeded
 from payments_svc.domain.payment import Payment
@@ -22,32 +24,44 @@ def check_refunds_of(ports: Ports, payment_id: UUID, by: By = SYSTEM) -> bool:
     """Ask about the payment's refunds that are open, up to `AT_MOST`; return whether any has changed."""
     with ports.unit_of_work() as uow:
         found = uow.refunds.open_of(payment_id, at_most=AT_MOST)
-    return sum(check_refund(ports, each, by) for each in found) > 0
+    return sum(has_time(ports) and check_refund(ports, each, by) for each in found) > 0
 
 
-def check_refund(ports: Ports, refund_id: UUID, by: By = SYSTEM) -> bool:
+def check_refund(ports: Ports, refund_id: UUID, by: By = SYSTEM, *, due: bool = False) -> bool:
     """Ask, and settle the answer; return whether the refund has changed. As `check_payment`.
 
     A refund that has succeeded is asked about, too: a bank may have sent it back.
+
+    :param due: its time has come (`Refund.next_check_at`)
     """
-    with ports.unit_of_work() as uow:
-        refund = uow.refunds.look(refund_id)
-        task = _task(uow.payments.look(refund.payment_id), refund, by)
+    for _ in range(LOOKS):
+        with ports.unit_of_work() as uow:
+            refund = uow.refunds.look(refund_id)
+            payment = uow.payments.look(refund.payment_id)
+        task = _task(payment, refund, by, due=due or is_past(refund.next_check_at, ports.now()))
+        settled = _look(ports, refund, task)
+        if settled is None:
+            return False
+        if settled.is_ours:
+            return settled.entity.status is not refund.status
+        # It has changed while we asked: see `check_payment`.
+    return False
+
+
+def _look(ports: Ports, refund: Refund, task: Task) -> Settled | None:
+    """Return None if there is nothing to settle."""
     found: Outcome | None
     match refund.status:
         case RefundStatus.PENDING:
-            task, found = _take_over(ports, task, refund_id)
+            task, found = _take_over(ports, task, refund.id)
         case RefundStatus.UNKNOWN:
             # The same attempt again is the same refund: if it was not executed so far, it is now.
             found = carry_out(ports, task)
         case RefundStatus.SUCCEEDED:
             found = _known_for_certain(ports, task)
         case _:
-            return False
-    if found is None:
-        return False
-    settled = settle(ports, task, found)
-    return settled.is_ours and settled.entity.status is not refund.status
+            return None
+    return None if found is None else settle(ports, task, found)
 
 
 def _take_over(ports: Ports, task: Task, refund_id: UUID) -> tuple[Task, Outcome | None]:
@@ -62,7 +76,7 @@ def _take_over(ports: Ports, task: Task, refund_id: UUID) -> tuple[Task, Outcome
             # Settled since it was looked at. Had it not been executed, it must not be now.
             return task, None
         running = claim if claim is not None and claim.status is ClaimStatus.RUNNING else None
-        if running is not None and running.began_before(now - ports.rules.patience):
+        if running is not None and running.is_left(now, ports.rules.patience):
             task = replace(task, run=running.resume(now))
             uow.commit()
     if running is not None:
@@ -76,7 +90,7 @@ def _known_for_certain(ports: Ports, task: Task) -> Outcome | None:
     return known if isinstance(known, DEFINITE) else None
 
 
-def _task(payment: Payment, refund: Refund, by: By) -> Task:
+def _task(payment: Payment, refund: Refund, by: By, *, due: bool) -> Task:
     """Return the refund as a task that holds no claim."""
     return Task(
         attempt_id=refund.attempt_id,
@@ -88,4 +102,6 @@ def _task(payment: Payment, refund: Refund, by: By) -> Task:
         run=None,
         by=by,
         is_first=False,
+        seen=seen_as(refund),
+        due=due,
     )

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from payments_svc.application.answers import Answer, payment_answer
+from payments_svc.application.answers import Answer, payment_answer, snapshot
 from payments_svc.application.check_payment import once_known
 from payments_svc.application.means import default_means, find_means
 from payments_svc.application.operations import (
-    Task,
     actor_of,
+    charge_told_before,
     enter,
     get_for,
-    keep,
     parse_payment_id,
     payment_task,
     perform,
-    told_before,
 )
 from payments_svc.application.ports import Ports, UnitOfWork
+from payments_svc.application.settlement import Task, keep
 from payments_svc.domain.arguments import parse_user_id
 from payments_svc.domain.customer import Customer
 from payments_svc.domain.idempotency import Claim, Step
@@ -60,13 +59,16 @@ def confirm_payment(
             claim, step = enter(ports, uow, asked, redelivered=redelivered)
             payment = get_for(uow, target, customer_id)
             if step is Step.REPLAY:
-                return payment_answer(told_before(ports, claim, payment), replayed=True)
+                return charge_told_before(ports, claim, payment, is_of_last=authentication is not None)
+            if step is Step.BEGIN and claim is not asked and _was_overtaken(claim, payment, payment_method):
+                return Answer(snapshot(payment), replayed=True)
             customer = uow.customers.add_or_get(Customer(customer_id, now))
             if step is Step.BEGIN:
                 customer.check_active()
                 _begin(ports, uow, claim, payment, payment_method, authentication)
             if claim is not asked:
                 claim.resume(now)
+                payment.resume(now)
             by = actor_of(payment, customer_id)
             keep(uow, payment, by, now)
             task = payment_task(claim, payment, step, by, anew=customer.is_active)
@@ -78,6 +80,14 @@ def confirm_payment(
         return task
     body, replayed = perform(ports, task)
     return payment_answer(body, replayed=replayed)
+
+
+def _was_overtaken(claim: Claim, payment: Payment, payment_method: str | None) -> bool:
+    """Tell whether another request has charged the payment since this one was not executed.
+
+    It named no means of payment, so those that the payment has now are not the ones that it meant.
+    """
+    return payment_method is None and payment.is_chargeable and not payment.can_repeat(claim.attempt_id)
 
 
 def _begin(

@@ -6,17 +6,9 @@ from typing import Any
 
 from payments_svc.application.answers import Answer, payment_answer, snapshot
 from payments_svc.application.means import default_means, find_means
-from payments_svc.application.operations import (
-    Task,
-    actor_of,
-    check_active,
-    enter,
-    keep,
-    payment_task,
-    perform,
-    told_before,
-)
+from payments_svc.application.operations import actor_of, charge_told_before, check_active, enter, payment_task, perform
 from payments_svc.application.ports import Ports, UnitOfWork
+from payments_svc.application.settlement import Task, keep
 from payments_svc.domain.arguments import BadArgument, parse_user_id
 from payments_svc.domain.customer import Customer
 from payments_svc.domain.details import Details
@@ -105,12 +97,16 @@ def create_payment(
         else:
             payment = uow.payments.get(claim.payment_id)
             if step is Step.REPLAY:
-                return payment_answer(told_before(ports, claim, payment), replayed=True)
+                return charge_told_before(ports, claim, payment)
+            if step is Step.BEGIN and not payment.can_repeat(claim.attempt_id):
+                # Nothing was executed, and since then another request has taken it on: that goes on from here.
+                return Answer(snapshot(payment), replayed=True)
             customer = uow.customers.add_or_get(Customer(customer_id, now))
             anew = customer.is_active
             if step is Step.BEGIN:
                 customer.check_active()
             claim.resume(now)
+            payment.resume(now)
         if charged and step is Step.BEGIN:
             payment.begin_charge(
                 claim.attempt_id,

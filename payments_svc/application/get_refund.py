@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from payments_svc.application.check_payment import has_time, is_past
 from payments_svc.application.check_refund import check_refund
 from payments_svc.application.ports import Ports, Row
 from payments_svc.domain.arguments import parse_id, parse_user_id
@@ -12,9 +13,9 @@ def get_refund(ports: Ports, *, user_id: str, refund_id: str) -> Row:
     """Return the refund as it is; if the time to ask the provider about it has come, as it is after that."""
     refund = _find(ports, user_id, refund_id)
     due_at = refund["next_check_at"]
-    if due_at is None or due_at > ports.now() or not _is_ours_to_check(ports, refund):
+    if not is_past(due_at, ports.now()) or not has_time(ports) or not _is_ours_to_check(ports, refund):
         return refund
-    check_refund(ports, refund["id"])
+    check_refund(ports, refund["id"], due=True)
     return _find(ports, user_id, refund_id)
 
 

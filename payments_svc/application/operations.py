@@ -2,72 +2,29 @@
 
 1. The use case notes what is asked for, in one transaction: the claim of the request, and what the payment awaits.
 2. `carry_out` asks the provider, outside of any transaction, with the claim's id as the provider's idempotency key.
-3. `settle` notes what became of it, in another transaction.
+3. `settlement.settle` notes what became of it, in another transaction.
 
 A process that dies in between leaves a claim that the next request with its key completes, or the check of what is due.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from lib.errors import Overtaken
-from payments_svc.application.answers import snapshot
+from payments_svc.application.answers import CHARGE_REFUSED, Answer, payment_answer, snapshot
 from payments_svc.application.history_ports import ActorKind, By
-from payments_svc.application.ports import Ports, Row, Rules, UnitOfWork
+from payments_svc.application.ports import Ports, Row, UnitOfWork
 from payments_svc.application.provider_ports import Provider
+from payments_svc.application.settlement import Task, settle
 from payments_svc.domain.arguments import parse_id
 from payments_svc.domain.customer import Customer
-from payments_svc.domain.idempotency import Claim, ClaimStatus, IdempotencyInProgress, Step
-from payments_svc.domain.movements import Deadlines
+from payments_svc.domain.idempotency import Claim, IdempotencyInProgress, Step
 from payments_svc.domain.orders import Order
 from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, Outcome, refusal_of
 from payments_svc.domain.payment import Payment
 from payments_svc.domain.payment_errors import PaymentNotFound
-from payments_svc.domain.payment_status import OperationStatus
-from payments_svc.domain.refund import Refund, RefundStatus
-
-
-@dataclass(frozen=True)
-class Task:
-    """Something that is noted, and that a provider is to be asked for.
-
-    :param attempt_id: its idempotency key towards the provider, and the id of its claim
-    :param word: what it is, for people: ``capture``, ``refund``
-    :param run: whose result it is (`Claim.run`); None if no claim has to be held for it
-    :param is_first: nobody has asked for it before; if not, it may have happened whatever the provider says now
-    :param anew: execute it if the provider knows nothing of it. If not, it stays open
-    :param held: the claim, the payment and the refund as they were noted, to be taken up again
-    """
-
-    attempt_id: UUID
-    payment_id: UUID
-    refund_id: UUID | None
-    provider: str
-    order: Order
-    word: str
-    run: int | None
-    by: By
-    is_first: bool = True
-    anew: bool = True
-    held: tuple[Claim, Payment, Refund | None] | None = None
-
-
-@dataclass(frozen=True)
-class Settled:
-    """What became of a task.
-
-    :param entity: the payment, or the refund if it was about one
-    :param is_ours: we have written it; if not, somebody else has, or is going to
-    """
-
-    claim: Claim | None
-    entity: Payment | Refund
-    is_ours: bool
-
+from payments_svc.domain.refund import Refund
 
 # --- step 1: parts of every use case that begins something ---
 
@@ -117,6 +74,18 @@ def told_before(ports: Ports, claim: Claim, entity: Payment | Refund) -> Row:
     return claim.kept_answer(ports.now(), ports.rules.answer_ttl) or snapshot(entity)
 
 
+def charge_told_before(ports: Ports, claim: Claim, payment: Payment, *, is_of_last: bool = False) -> Answer:
+    """Answer a charge again. A decline of a later attempt is told to whoever made that, and not as this one's.
+
+    :param is_of_last: it was about the last attempt, although that was made by another request
+    """
+    kept = claim.kept_answer(ports.now(), ports.rules.answer_ttl)
+    if kept is not None:
+        return payment_answer(kept, replayed=True)
+    is_of_last = is_of_last or payment.attempt_id == claim.attempt_id
+    return payment_answer(snapshot(payment), replayed=True, refusal=CHARGE_REFUSED if is_of_last else None)
+
+
 def payment_task(claim: Claim, payment: Payment, step: Step, by: By, *, anew: bool = True) -> Task:
     """Return what the payment awaits now."""
     return Task(
@@ -150,15 +119,6 @@ def refund_task(claim: Claim, payment: Payment, refund: Refund, step: Step, by: 
     )
 
 
-def keep(uow: UnitOfWork, payment: Payment, by: By, now: datetime) -> None:
-    """Write on commit what a change leaves behind: postings and lines of the history (events go by themselves)."""
-    payment.version += 1
-    for posting in payment.pull_postings():
-        uow.ledger.post(posting, now)
-    for change in payment.pull_changes():
-        uow.audit.add(payment.id, payment.customer_id, change, by, now)
-
-
 # --- step 2 ---
 
 
@@ -172,10 +132,20 @@ def carry_out(ports: Ports, task: Task) -> Outcome:
     if not task.anew:
         return MayHaveHappened()
     ports.reached("payment.before_send", task.word)
-    outcome = provider.execute(task.order)
+    outcome = _executed(ports, provider, task)
     ports.reached("payment.after_send", task.word)
     # The one before may have got through, whatever became of this one.
     return outcome if task.is_first else _doubted(outcome)
+
+
+def _executed(ports: Ports, provider: Provider, task: Task) -> Outcome:
+    try:
+        return provider.execute(task.order)
+    except Exception as exc:
+        # A mistake of ours, and nobody knows how far it got. As an unknown outcome it is asked about in good time, and
+        # nobody is sent into the same mistake again and again.
+        ports.failed(task.attempt_id, exc)
+        return MayHaveHappened()
 
 
 def look_up(provider: Provider, order: Order) -> Outcome | None:
@@ -187,74 +157,6 @@ def look_up(provider: Provider, order: Order) -> Outcome | None:
 
 def _doubted(outcome: Outcome) -> Outcome:
     return MayHaveHappened() if isinstance(outcome, NotExecuted) else outcome
-
-
-# --- step 3 ---
-
-
-def settle(ports: Ports, task: Task, outcome: Outcome) -> Settled:
-    """Note what became of it, unless somebody else has; finish the claim, or release it if nothing was executed."""
-    if task.held is not None:
-        # Hardly ever does anybody touch it meanwhile, and then nothing need be read and locked.
-        with suppress(Overtaken), ports.unit_of_work() as uow:
-            uow.take_up(*task.held)
-            return _write(ports, uow, task, outcome, *task.held)
-    with ports.unit_of_work() as uow:
-        claim = uow.claims.find(task.attempt_id)
-        payment = uow.payments.get(task.payment_id)
-        refund = None if task.refund_id is None else uow.refunds.get(task.refund_id)
-        if claim is not None and task.run is not None and not claim.is_held_by(task.run):
-            return Settled(claim, refund or payment, is_ours=False)
-        return _write(ports, uow, task, outcome, claim, payment, refund)
-
-
-def _write(
-    ports: Ports,
-    uow: UnitOfWork,
-    task: Task,
-    outcome: Outcome,
-    claim: Claim | None,
-    payment: Payment,
-    refund: Refund | None,
-) -> Settled:
-    now = ports.now()
-    if refund is not None:
-        deadlines = deadlines_after(ports.rules, refund.checks, now)
-        payment.settle_refund(refund, outcome, now=now, deadlines=deadlines)
-    elif payment.awaits(task.attempt_id):
-        payment.settle(outcome, now=now, deadlines=deadlines_after(ports.rules, payment.checks, now))
-    if claim is not None and claim.status is ClaimStatus.RUNNING and claim.refund_id == task.refund_id:
-        _close(claim, outcome, refund or payment, now)
-    keep(uow, payment, task.by, now)
-    ports.reached("payment.before_commit", task.word)
-    uow.commit()
-    return Settled(claim, refund or payment, is_ours=True)
-
-
-def _close(claim: Claim, outcome: Outcome, entity: Payment | Refund, now: datetime) -> None:
-    if isinstance(outcome, NotExecuted):
-        claim.release()
-    else:
-        # An unknown outcome is not kept, as it will be known one day.
-        claim.finish(None if is_unknown(entity) else snapshot(entity), now)
-
-
-def is_unknown(entity: Payment | Refund) -> bool:
-    """Tell whether something may have happened of which nobody knows."""
-    if isinstance(entity, Refund):
-        return entity.status is RefundStatus.UNKNOWN
-    return entity.operation_status is OperationStatus.UNKNOWN
-
-
-def deadlines_after(rules: Rules, checks: int, now: datetime) -> Deadlines:
-    """Return when to look again, after so many looks."""
-
-    def after(schedule: tuple[timedelta, ...]) -> datetime:
-        return now + schedule[min(checks, len(schedule) - 1)]
-
-    return Deadlines(
-        unknown=after(rules.check_schedule), accepted=after(rules.accepted_schedule), action=now + rules.action_ttl
-    )
 
 
 # --- steps 2 and 3 for a request ---

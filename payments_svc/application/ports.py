@@ -86,8 +86,8 @@ class Claims(Protocol):
     def find(self, attempt_id: UUID) -> Claim | None:
         """Return the claim of an operation, locked; None if no request began it (a job did)."""
 
-    def forget_answers(self, before: datetime) -> int:
-        """Drop the answers given before a moment, keep the claims; return how many."""
+    def forget_answers(self, before: datetime, *, at_most: int) -> int:
+        """Drop up to `at_most` answers given before a moment, keep the claims; return how many."""
 
 
 class UnitOfWork(Protocol):
@@ -156,6 +156,7 @@ class Rules:
 
     :param self_service: customers may refund their own payments
     :param patience: how long a request may run before its process is taken for dead
+    :param look_time: how long a question to a provider may take
     :param answer_ttl: how long answers are kept for being repeated word by word
     :param check_schedule: the waits between the questions to a provider about an unknown outcome; the last one repeats
     :param accepted_schedule: the same about what the provider is at
@@ -170,6 +171,7 @@ class Rules:
     accepted_schedule: tuple[timedelta, ...] = (timedelta(minutes=10), timedelta(hours=1), timedelta(days=1))
     action_ttl: timedelta = timedelta(days=1)
     forget_after: timedelta = timedelta(hours=1)
+    look_time: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,9 @@ class Ports:
     :param providers: by name; new payments go to `provider`
     :param reached: told of each step on the way to a result (``payment.after_claim``), with what is done
         (``capture``); a test may end the process there
+    :param failed: told of a provider's adapter that has raised, which none should, and of which attempt that was
+    :param lost_race: tells whether a transaction has failed only because of others, and is worth another try
+    :param time_left: how long somebody is going to wait for the answer to this request
     :param simulation: a provider of our own, if there is one: what others do in their own house
     """
 
@@ -191,5 +196,8 @@ class Ports:
     now: Callable[[], datetime]
     new_id: Callable[[], UUID]
     rules: Rules
+    failed: Callable[[UUID, Exception], None]
     reached: Callable[[str, str], None] = lambda _point, _detail: None
+    lost_race: Callable[[Exception], bool] = lambda _: False
+    time_left: Callable[[], timedelta] = lambda: timedelta.max
     simulation: Simulation | None = None

@@ -78,6 +78,9 @@ class Provider(Protocol):
 
         For a charge that is over: Succeeded (with the amount captured), Voided, Refused. NotExecuted or MayHaveHappened
         if the provider cannot be asked.
+
+        A charge is known by its attempt id alone: about one that was given up we may be asked when its means of payment
+        is not known any more, and the order names another.
         """
 
     def read_notice(self, body: bytes, signature: str, now: datetime) -> Notice:

@@ -8,18 +8,17 @@ from payments_svc.application.answers import Answer
 from payments_svc.application.check_payment import once_known
 from payments_svc.application.check_refund import check_refunds_of
 from payments_svc.application.operations import (
-    Task,
     actor_of,
     check_active,
     enter,
     get_for,
-    keep,
     parse_payment_id,
     perform,
     refund_task,
     told_before,
 )
 from payments_svc.application.ports import Ports
+from payments_svc.application.settlement import Task, keep
 from payments_svc.domain.arguments import parse_user_id
 from payments_svc.domain.details import MAX_TEXT, checked_note
 from payments_svc.domain.idempotency import Claim, Step

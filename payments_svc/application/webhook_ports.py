@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -27,6 +28,9 @@ class Notices(Protocol):
         self, *, status: NoticeStatus | None = None, type: str | None = None, limit: int, before: UUID | None = None
     ) -> list[dict[str, Any]]:
         """Return up to `limit` messages, newest first, older than `before`, without what they say."""
+
+    def forget_processed(self, before: datetime, *, at_most: int) -> int:
+        """Delete up to `at_most` messages that came before a moment and were processed; return how many."""
 
     def payment_of(self, provider: str, attempt_id: UUID | None, payment_id: UUID | None) -> UUID | None:
         """Return the id of the payment that the provider knows by the attempt, or else of that with the id."""

@@ -52,6 +52,14 @@ class Step(Enum):
     REPLAY = auto()  # all is done: give the answer again
 
 
+def has_left(started_at: datetime, now: datetime, patience: timedelta) -> bool:
+    """Tell whether a process that began then is taken for dead.
+
+    Also one that began in the future: the clock was set back since, and waiting for it could take for ever.
+    """
+    return started_at <= now - patience or started_at > now + patience
+
+
 def body_hash(body: Mapping[str, Any]) -> str:
     """Return a hash of the arguments that does not depend on their order."""
     try:
@@ -124,13 +132,13 @@ class Claim:
         if self.status is ClaimStatus.RELEASED:
             return Step.BEGIN
         # Should the first be alive after all, no harm is done: the provider sees one attempt, and `run` one result.
-        if not redelivered and not self.began_before(now - patience):
+        if not redelivered and not self.is_left(now, patience):
             raise IdempotencyInProgress
         return Step.COMPLETE
 
-    def began_before(self, moment: datetime) -> bool:
-        """Tell whether whoever works on it began by then."""
-        return self.started_at <= moment
+    def is_left(self, now: datetime, patience: timedelta) -> bool:
+        """Tell whether whoever works on it must be dead."""
+        return has_left(self.started_at, now, patience)
 
     def resume(self, now: datetime, *, refund_id: UUID | None = None) -> int:
         """Work on it once more; return the number of the run.

@@ -61,6 +61,8 @@ class ParkedFor(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     UNKNOWN_OBJECT = "unknown_object"
     UNKNOWN_PROVIDER = "unknown_provider"
+    MONEY_MOVED_FOR_GIVEN_UP_ATTEMPT = "money_moved_for_given_up_attempt"
+    """The provider has charged, or is going to, for an attempt whose payment was canceled or charged anew."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,10 @@ class StoredNotice(Aggregate):
         self.status, self.error = NoticeStatus.PROCESSED, None
         self.payment_id, self.processed_at = payment_id, now
 
-    def park(self, reason: ParkedFor, now: datetime) -> None:
+    def park(self, reason: ParkedFor, now: datetime, payment_id: UUID | None = None) -> None:
         """Put it aside until a person has it replayed."""
-        self.status, self.error, self.processed_at = NoticeStatus.PARKED, reason, now
+        self.status, self.error = NoticeStatus.PARKED, reason
+        self.payment_id, self.processed_at = payment_id, now
 
 
 def check_name(text: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
 from payments_svc.domain.details import Details
+from payments_svc.domain.idempotency import has_left
 from payments_svc.domain.money import Money, written
 from payments_svc.domain.movements import Change
 from payments_svc.domain.orders import Authentication, Capture, Order, Void
@@ -46,6 +47,7 @@ class Payment(Settling):
     :param provider_reference: the provider's own id of it
     :param decline_code: why the last attempt, or the last capture or cancellation, was refused
     :param next_action: what the customer has to do while `status` is ``requires_action``
+    :param action_until: how long the customer of the last attempt may take to act, if they have or had to
     :param authorized_until: when the provider lets go of what is set aside
     :param operation: what is under way at the provider, with its own attempt id, amount and status
     :param next_check_at: when to look at it again, unless something happens first
@@ -75,6 +77,7 @@ class Payment(Settling):
     decline_code: str | None = None
     next_action: dict[str, Any] | None = None
     authorized_until: datetime | None = None
+    action_until: datetime | None = None
     cancellation_reason: CancellationReason | None = None
     operation: Operation | None = None
     operation_id: UUID | None = None
@@ -143,7 +146,7 @@ class Payment(Settling):
         self.payment_method = payment_method
         self.provider = provider
         self.provider_reference = None
-        self.decline_code = None
+        self.decline_code = self.action_until = None
         self._begin(Operation.CHARGE, attempt_id, self.amount, before, now, check_at)
 
     def begin_authentication(self, attempt_id: UUID, *, result: str | None, now: datetime, check_at: datetime) -> None:
@@ -222,15 +225,39 @@ class Payment(Settling):
         charge."""
         return attempt_id == (self.operation_id or self.attempt_id)
 
+    def can_repeat(self, attempt_id: UUID) -> bool:
+        """Tell whether that attempt was not executed, and can be made again: nobody has made another since."""
+        is_last = self.attempt_id == attempt_id and self.decline_code is None
+        return is_last and self.operation is None and self.status in CHARGEABLE
+
+    def resume(self, now: datetime) -> None:
+        """Send what is under way once more; it may be on its way for as long as what was sent first."""
+        if self.operation is not None:
+            self.operation_started_at = now
+
     def began_before(self, moment: datetime) -> bool:
-        """Tell whether what is under way was begun by then."""
+        """Tell whether what is under way was begun, or sent again, by then."""
         return self.operation_started_at is not None and self.operation_started_at <= moment
+
+    def is_left(self, now: datetime, patience: timedelta) -> bool:
+        """Tell whether the process that is at it must be dead."""
+        return self.operation_started_at is not None and has_left(self.operation_started_at, now, patience)
+
+    @property
+    def may_be_known(self) -> bool:
+        """Whether it waits for another attempt after one that is believed not to have been executed: the provider may
+        know better."""
+        return self.attempt_id is not None and self.status in CHARGEABLE and self.decline_code is None
 
     @property
     def is_final(self) -> bool:
         return self.status in FINAL
 
     @property
+    def is_chargeable(self) -> bool:
+        return self.status in CHARGEABLE
+
+    @property
     def needs_means(self) -> bool:
         """Whether it cannot be charged with the means of payment that it has."""
-        return self.status in CHARGEABLE and (self.payment_method is None or self.decline_code is not None)
+        return self.is_chargeable and (self.payment_method is None or self.decline_code is not None)

@@ -41,6 +41,7 @@ class Settling(Refunding):
     decline_code: str | None
     next_action: dict[str, Any] | None
     authorized_until: datetime | None
+    action_until: datetime | None
     cancellation_reason: CancellationReason | None
     operation_id: UUID | None
     operation_amount: int | None
@@ -90,7 +91,7 @@ class Settling(Refunding):
             case NotExecuted() if self.operation is Operation.AUTHENTICATE:
                 self._move(P.REQUIRES_ACTION, now)
                 self._end_operation()
-                self.next_check_at = deadlines.action
+                self.next_check_at = self._given_up_at(now, deadlines)
             case NotExecuted():
                 self._move(P.REQUIRES_PAYMENT_METHOD, now)
                 self._end_operation()
@@ -180,7 +181,8 @@ class Settling(Refunding):
         self._move(P.REQUIRES_ACTION, now)
         self._end_operation()
         self._keep_reference(reference)
-        self.next_action, self.next_check_at = dict(action), deadlines.action
+        self.next_action, self.action_until = dict(action), self.action_until or deadlines.action
+        self.next_check_at = self._given_up_at(now, deadlines)
 
     def _accept(self, reference: str | None, now: datetime, deadlines: Deadlines) -> None:
         if self.status is P.UNKNOWN:
@@ -210,8 +212,13 @@ class Settling(Refunding):
         """
         self._end_operation()
         self.decline_code, self.cancellation_reason, self.updated_at = code, None, now
-        until = self.authorized_until or deadlines.action
+        until = self.authorized_until or self._given_up_at(now, deadlines)
         self.next_check_at = until if code is None else min(until, deadlines.unknown)
+
+    def _given_up_at(self, now: datetime, deadlines: Deadlines) -> datetime:
+        """Return when a customer who has to act is given up on: whatever was tried in between gives no more time."""
+        until = self.action_until or deadlines.action
+        return until if until > now else deadlines.unknown
 
     def _cancel(self, reason: CancellationReason, now: datetime) -> None:
         self._move(P.CANCELED, now)

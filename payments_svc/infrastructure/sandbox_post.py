@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import urllib3
 
 from lib.database import Sessions
+from lib.ids import lowest_id_at
 from payments_svc.infrastructure import signatures
 from payments_svc.infrastructure.sandbox import SandboxProvider
 from payments_svc.infrastructure.sandbox_tables import sandbox_messages
@@ -29,6 +30,8 @@ WAITS = tuple(
     for each in (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, *[2 * 3600] * 6, *[6 * 3600] * 9)
 )
 KEPT = timedelta(days=7)
+#: in one statement, so that none takes long, nor is cut off
+FORGOTTEN_AT_ONCE = 1000
 #: in one run, so that one that is asked to end does
 MOST_ROUNDS = 20
 LONGEST_ERROR, LONGEST_ANSWER = 200, 64 * 1024
@@ -40,6 +43,15 @@ _DUE = (
     .limit(sa.bindparam("at_most"))
     .with_for_update(skip_locked=True)
 )
+# An id is of the time when the message was written, so the old ones are found by the primary key.
+_OLD = (
+    sa.select(sandbox_messages.c.id)
+    .where(sandbox_messages.c.id < sa.bindparam("before"), sandbox_messages.c.next_try_at.is_(None))
+    .order_by(sandbox_messages.c.id)
+    .limit(sa.bindparam("at_most"))
+    .with_for_update(skip_locked=True)
+)
+_FORGET = sa.delete(sandbox_messages).where(sandbox_messages.c.id.in_(_OLD))
 # What somebody else has brought meanwhile, because this one took so long, is over.
 _UPDATE = sa.update(sandbox_messages).where(sandbox_messages.c.sent_at.is_(None))
 
@@ -61,6 +73,7 @@ class SandboxPost:
         now: Callable[[], datetime],
         at_once: int = 8,
         read_timeout: float = READ_TIMEOUT,
+        forget_at_once: int = FORGOTTEN_AT_ONCE,
     ) -> None:
         self._sandbox = sandbox
         self._sessions = sessions
@@ -68,6 +81,7 @@ class SandboxPost:
         self._secrets = tuple(secrets)
         self._now = now
         self._at_once = at_once
+        self._forget_at_once = forget_at_once
         self._timeout = (CONNECT_TIMEOUT, read_timeout)
         self._http = requests.Session()
         self._http.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=at_once))
@@ -100,10 +114,14 @@ class SandboxPost:
 
     def forget_sent(self) -> int:
         """Delete what was delivered or given up long ago; return how many."""
-        old = sandbox_messages.c.created_at < self._now() - KEPT
-        with self._sessions() as session, session.begin():
-            gone = session.execute(sa.delete(sandbox_messages).where(old, sandbox_messages.c.next_try_at.is_(None)))
-        return int(gone.rowcount)  # type: ignore[attr-defined]  # a CursorResult, as of every DELETE
+        forgotten, before = 0, lowest_id_at(self._now() - KEPT)
+        while True:
+            with self._sessions() as session, session.begin():
+                deleted = session.execute(_FORGET, {"before": before, "at_most": self._forget_at_once})
+            gone = int(deleted.rowcount)  # type: ignore[attr-defined]  # a CursorResult, as of every DELETE
+            forgotten += gone
+            if gone < self._forget_at_once:
+                return forgotten
 
     def _take(self, at_most: int) -> list[dict[str, Any]]:
         """Put off the next try of what is due, and return it: whoever dies with it in hand loses nothing."""

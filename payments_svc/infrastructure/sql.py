@@ -188,11 +188,14 @@ class SqlClaims:
     def find(self, attempt_id: UUID) -> Claim | None:
         return self._session.get(Claim, attempt_id, with_for_update=True)
 
-    def forget_answers(self, before: datetime) -> int:
+    def forget_answers(self, before: datetime, *, at_most: int) -> int:
+        attempt_id, finished_at = idempotency_claims.c.attempt_id, idempotency_claims.c.finished_at
+        old = sa.select(attempt_id).where(finished_at <= before, idempotency_claims.c.answer.is_not(None))
+        # Whoever else is at it gets others.
+        old = old.order_by(finished_at).limit(at_most).with_for_update(skip_locked=True)
         forgotten = self._session.execute(
-            sa.update(idempotency_claims)
-            .where(idempotency_claims.c.finished_at <= before, idempotency_claims.c.answer.is_not(None))
-            .values(answer=None)
+            sa.update(idempotency_claims).where(attempt_id.in_(old)).values(answer=None),
+            execution_options={"synchronize_session": False},
         )
         return int(forgotten.rowcount)  # type: ignore[attr-defined]  # a CursorResult, as of every UPDATE
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from lib.ids import lowest_id_at
 from lib.statements import insert_unless_there
 from lib.uow import SqlUnitOfWork
 from lib.writes import updating
@@ -64,6 +66,19 @@ class SqlNotices:
         if before is not None:
             query = query.where(columns.id < before)
         return [dict(row) for row in self._uow.session.execute(query).mappings()]
+
+    def forget_processed(self, before: datetime, *, at_most: int) -> int:
+        columns = webhook_notices.c
+        # An id is of the time when the message came, so the old ones are found by the primary key.
+        old = (
+            sa.select(columns.id)
+            .where(columns.id < lowest_id_at(before), columns.status == NoticeStatus.PROCESSED)
+            .order_by(columns.id)
+            .limit(at_most)
+            .with_for_update(skip_locked=True)
+        )
+        gone = self._uow.session.execute(sa.delete(webhook_notices).where(columns.id.in_(old)))
+        return int(gone.rowcount)  # type: ignore[attr-defined]  # a CursorResult, as of every DELETE
 
     def payment_of(self, provider: str, attempt_id: UUID | None, payment_id: UUID | None) -> UUID | None:
         columns = _payments.c

@@ -75,6 +75,7 @@ payments = sa.Table(
     sa.Column("decline_code", sa.Text),
     sa.Column("next_action", pg.JSONB(none_as_null=True)),
     moment("authorized_until", nullable=True),
+    moment("action_until", nullable=True),
     sa.Column("cancellation_reason", WordType(CancellationReason)),
     sa.Column("operation", WordType(Operation)),
     id_column("operation_id", nullable=True),

@@ -14,12 +14,17 @@ from lib.caller import Caller
 from lib.events import event_handler
 from lib.every import every
 from lib.rpc import rpc
+from payments_svc.application.forget_notices import forget_notices
 from payments_svc.application.ports import Ports
 from payments_svc.application.process_notice import process_notice
 from payments_svc.application.receive_notice import receive_notice
 from payments_svc.domain.notice import InvalidNotice, InvalidSignature, NoticeStatus
 
 WEBHOOKS = Counter("payments_webhooks_total", "Messages from providers", ["result"])
+GIVEN_UP = Counter(
+    "payments_given_up_charges_total",
+    "Messages about money that moved for an attempt that was given up: each is parked for a person",
+)
 
 _log = logs.get(__name__)
 
@@ -62,10 +67,19 @@ class WebhookRpc:
         """Look at what a stored message points to. One that cannot be followed now comes again, and is never lost."""
         notice_id = event["data"]["id"]
         faultpoint.reach("webhook.before_process")
-        status = process_notice(self.ports, notice_id=notice_id)
-        if status is NoticeStatus.PARKED:
-            _log.warning("a webhook is parked", notice=notice_id)
-        WEBHOOKS.labels(str(status or "gone")).inc()
+        result = process_notice(self.ports, notice_id=notice_id)
+        if result is None:
+            WEBHOOKS.labels("gone").inc()
+            return
+        WEBHOOKS.labels(str(result.status)).inc()
+        if result.given_up is not None:
+            GIVEN_UP.inc()
+            payment, attempt = str(result.payment_id), str(result.given_up)
+            _log.error(
+                "money moved for an attempt that was given up", notice=notice_id, payment=payment, attempt=attempt
+            )
+        elif result.status is NoticeStatus.PARKED:
+            _log.warning("a webhook is parked", notice=notice_id, error=str(result.error))
 
     @every(seconds=0.25)
     def run_simulation(self) -> None:
@@ -78,3 +92,8 @@ class WebhookRpc:
         """Forget what the sandbox has sent long ago."""
         if self.ports.simulation is not None:
             self.ports.simulation.forget_sent()
+
+    @every(seconds=3600)
+    def forget_processed_messages(self) -> None:
+        """Forget what providers have told us long ago, unless a person has to look at it."""
+        forget_notices(self.ports)

@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
-ROTATIONS = 3
+ROTATIONS = 2
 
 
 def command(stack: Stack, *arguments: str) -> list[dict[str, Any]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields, replace
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 from lib.aggregate import DomainEvent
+from lib.ids import lowest_id_at
 from payments_svc.domain.notice import NoticeStatus, StoredNotice
 from payments_svc.domain.payment import Payment
 from payments_svc.domain.refund import Refund, RefundStatus
@@ -57,6 +59,16 @@ class FakeNotices:
             }
             for notice in found[:limit]
         ]
+
+    def forget_processed(self, before: datetime, *, at_most: int) -> int:
+        old = sorted(
+            each.id
+            for each in self._state.notices.values()
+            if each.id < lowest_id_at(before) and each.status is NoticeStatus.PROCESSED
+        )
+        for id in old[:at_most]:
+            del self._state.notices[id]
+        return len(old[:at_most])
 
     def payment_of(self, provider: str, attempt_id: UUID | None, payment_id: UUID | None) -> UUID | None:
         payments = [each for each in self._state.payments.values() if each.provider == provider]

@@ -180,12 +180,12 @@ class FakeClaims:
     def find(self, attempt_id: UUID) -> Claim | None:
         return self._state.claims.get(attempt_id)
 
-    def forget_answers(self, before: datetime) -> int:
+    def forget_answers(self, before: datetime, *, at_most: int) -> int:
         old = [
             each
             for each in self._state.claims.values()
             if each.answer is not None and each.finished_at is not None and each.finished_at <= before
-        ]
+        ][:at_most]
         for each in old:
             each.answer = None
         return len(old)

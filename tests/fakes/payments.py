@@ -52,6 +52,10 @@ DEADLINES = Deadlines(
 )
 
 
+class LostRace(Exception):
+    """As of a deadlock: somebody else went on, and nothing was saved."""
+
+
 class FakeUnitOfWork:
     def __init__(self, database: FakeDatabase) -> None:
         self._database = database
@@ -164,10 +168,12 @@ class FakeWorld:
     database: FakeDatabase = field(default_factory=FakeDatabase)
     time: datetime = NOON
     rules: Rules = RULES
+    time_left: timedelta = timedelta.max
 
     def __post_init__(self) -> None:
         self.provider = FakeProvider(lambda: self.database.in_transaction, lambda: self.time)
         self.reached: list[tuple[str, str]] = []
+        self.failures: list[tuple[UUID, Exception]] = []
 
     def ports(self, **others: Any) -> Ports:
         """:param others: ports in place of these, or beside them"""
@@ -182,6 +188,9 @@ class FakeWorld:
             now=lambda: self.time,
             new_id=new_id,
             rules=self.rules,
+            failed=lambda attempt_id, exc: self.failures.append((attempt_id, exc)),
+            lost_race=lambda exc: isinstance(exc, LostRace),
+            time_left=lambda: self.time_left,
             reached=lambda point, detail: self.reached.append((point, detail)),
         )
         return replace(ports, **others)

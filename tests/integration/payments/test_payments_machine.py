@@ -236,7 +236,7 @@ def test_random_histories_end_in_order(payments_sessions):
     run_state_machine_as_test(
         machine(lambda: world(ports, sandbox), payments_sessions),
         settings=settings(
-            max_examples=20,
+            max_examples=60,
             stateful_step_count=30,
             deadline=None,
             # Shrinking would take longer than a test may; what failed is short enough to read.

@@ -1,17 +1,19 @@
 """Messages from providers on PostgreSQL, and their fake, keep the same promises; and what only a database can show."""
 
-import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from datetime import timedelta
 from threading import Barrier
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
-from lib.ids import new_id, utc_now
-from payments_svc.application.capture_payment import capture_payment
+from lib.ids import lowest_id_at, new_id, utc_now
+from payments_svc.application.cancel_payment import cancel_payment
+from payments_svc.application.check_payment import check_payment
+from payments_svc.application.confirm_payment import confirm_payment
 from payments_svc.application.create_payment import create_payment
 from payments_svc.application.process_notice import process_notice
 from payments_svc.application.receive_notice import receive_notice
@@ -21,15 +23,18 @@ from payments_svc.domain.customer import Customer
 from payments_svc.domain.details import Details
 from payments_svc.domain.money import Money
 from payments_svc.domain.notice import NoticeStatus, ParkedFor, StoredNotice
-from payments_svc.domain.outcome import NotExecuted, Succeeded
+from payments_svc.domain.orders import GiveBack
+from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, Succeeded
 from payments_svc.domain.payment import Payment
 from payments_svc.infrastructure import signatures
 from payments_svc.infrastructure.breaker import Breaker
 from payments_svc.infrastructure.sandbox import Latency, SandboxProvider
+from payments_svc.infrastructure.sandbox_rules import Terms
 from payments_svc.infrastructure.sql import PaymentsUnitOfWork
 from payments_svc.infrastructure.tables import map_domain
 from tests.fakes.payments import DEADLINES, NOON, FakeDatabase, FakeUnitOfWork
 from tests.integration.payments.test_payments_races import CONFIG
+from tests.support.arrivals import arrivals
 
 SECRET = CONFIG["SANDBOX_WEBHOOK_SECRET"]
 ANN = str(new_id())
@@ -126,6 +131,28 @@ def test_they_are_listed_newest_first(begin):
         assert uow.notices.find(status=NoticeStatus.PARKED, limit=9) == []
 
 
+def test_what_was_processed_before_a_moment_is_forgotten_a_few_at_a_time(begin):
+    old = [notice(f"old_{number}", id=uuid_of(number)) for number in range(6)]
+    for each in old[:4]:
+        each.process(new_id(), NOON)
+    old[4].park(ParkedFor.UNKNOWN_TYPE, NOON)
+    fresh = notice("fresh")
+    fresh.process(new_id(), NOON)
+    keep(begin, *old, fresh)
+    for gone in (3, 1, 0):
+        with begin() as uow:
+            assert uow.notices.forget_processed(NOON, at_most=3) == gone
+            uow.commit()
+    with begin() as uow:
+        # One waits for its processing, one for a person.
+        assert [each["id"] for each in uow.notices.find(limit=9)] == [fresh.id, old[5].id, old[4].id]
+
+
+def uuid_of(number):
+    """An id that was made some days before noon."""
+    return UUID(int=lowest_id_at(NOON - timedelta(days=9)).int + (7 << 76) + (2 << 62) + number)
+
+
 def test_payments_and_refunds_are_found_by_what_the_provider_knows_them_by(begin):
     customer = new_id()
     payment = Payment.open(id=new_id(), customer_id=customer, money=Money(1000, "EUR"), details=Details(), now=NOON)
@@ -178,7 +205,7 @@ def receive(ports, body):
 
 def deliver(ports, body):
     receipt = receive(ports, body)
-    return process_notice(ports, notice_id=str(receipt.id)) if receipt.is_new else None
+    return process_notice(ports, notice_id=str(receipt.id)).status if receipt.is_new else None
 
 
 def pay(ports, token="tok_visa", **changes):
@@ -213,40 +240,98 @@ def test_ten_workers_with_one_message_have_one_effect(ports, ask):
     ((body,),) = ask("select body from sandbox_messages where type = 'payment.succeeded'")
     id = str(receive(ports, body).id)
     with ThreadPoolExecutor(10) as pool:
-        assert set(pool.map(lambda _: process_notice(ports, notice_id=id), range(10))) == {NoticeStatus.PROCESSED}
+        results = list(pool.map(lambda _: process_notice(ports, notice_id=id), range(10)))
+    assert {each.status for each in results} == {NoticeStatus.PROCESSED}
     assert ask("select count(*) from outbox where type = 'payment.succeeded'") == [(1,)]
     assert ask("select count(distinct transaction_id) from ledger_entries") == [(1,)]
 
 
-def test_all_orders_of_a_life_in_messages_end_in_the_same_state(ports, ask):
-    """Set aside, captured, refund begun, refund done: as the sandbox told them, in all 24 orders, each twice."""
-    ends = set()
-    for order in itertools.permutations(range(4)):
-        payment = pay(ports, "tok_refund_pending", capture_method="manual")
-        of_payment = {"user_id": ANN, "payment_id": payment["id"], "idempotency_key": str(new_id())}
-        capture_payment(ports, may_capture=True, amount=900, **of_payment)
-        refund_payment(ports, may_refund=True, amount=400, **of_payment)
-        ports.simulation._sandbox.settle_due()
-        bodies = ask(
-            "select body from sandbox_messages where body::jsonb->'data'->>'payment_id' = :id order by created_at, id",
-            id=payment["id"],
-        )
-        assert len(bodies) == 4
-        for at in (*order, *order):
-            assert deliver(ports, bodies[at][0]) in (NoticeStatus.PROCESSED, None)
-        ends |= set(
-            ask(
-                "select p.status, amount_captured, amount_refunded, amount_refunding, r.status,"
-                " (select string_agg(type, ' ' order by position) from outbox"
-                " where envelope->>'subject' = p.id::text),"
-                " (select count(distinct transaction_id) from ledger_entries where payment_id = p.id)"
-                " from payments p join refunds r on r.payment_id = p.id where p.id = :id",
-                id=payment["id"],
-            )
-        )
-    told = "payment.created payment.authorized payment.succeeded payment.refunded"
-    assert ends == {("succeeded", 900, 400, 0, "succeeded", told, 3)}
+class Clock:
+    def __init__(self):
+        self.ahead = timedelta()
+
+    def __call__(self):
+        return utc_now() + self.ahead
+
+
+class LosesRefundAnswers(SandboxProvider):
+    """What becomes of a refund is known by its message, or when somebody asks."""
+
+    def execute(self, order):
+        outcome = super().execute(order)
+        return MayHaveHappened() if isinstance(order, GiveBack) else outcome
+
+
+SENT = {"payment.processing": 0, "payment.succeeded": 1, "refund.succeeded": 2}
+
+
+@pytest.mark.parametrize("arriving", arrivals(SENT))
+def test_all_orders_of_a_life_in_messages_end_in_the_same_state(ports, ask, payments_sessions, arriving):
+    """Begun, charged, refunded: what the sandbox tells arrives between its steps or later, one message overtaking
+    another; each makes known how things are then, and the end is the same.
+    """
+    clock = Clock()
+    slow = LosesRefundAnswers(
+        payments_sessions, now=clock, terms=Terms(settle_after=timedelta(hours=1)), secrets=[SECRET]
+    )
+    ports = replace(ports, provider=slow, providers={"sandbox": slow})
+    payment = pay(ports, "tok_async")
+    id = UUID(payment["id"])
+    bodies = {}
+    for step, names in enumerate(arriving):
+        if step == 1:
+            clock.ahead += timedelta(hours=2)
+            assert slow.settle_due() == 1
+        if step == 2:
+            # Our own question, if no message has come so far.
+            check_payment(ports, id)
+            refunding = {"user_id": ANN, "payment_id": str(id), "idempotency_key": str(new_id()), "amount": 400}
+            assert refund_payment(ports, may_refund=True, **refunding).body["status"] == "unknown"
+        bodies |= dict(ask("select type, body from sandbox_messages"))
+        for name in names:
+            assert deliver(ports, bodies[name]) is NoticeStatus.PROCESSED
+            told = "select status from refunds" if name == "refund.succeeded" else "select status from payments"
+            assert ask(told) == [("processing" if step == 0 else "succeeded",)]
+    assert set(bodies) == set(SENT)
+    assert [deliver(ports, each) for each in bodies.values()] == [None] * 3
+    assert ask("select status, amount_captured, amount_refunded, amount_refunding from payments") == [
+        ("succeeded", 1000, 400, 0)
+    ]
+    assert ask("select status from refunds") == [("succeeded",)]
+    told = "select string_agg(type, ' ' order by position) from outbox where envelope->>'subject' = :id"
+    assert ask(told, id=str(id)) == [("payment.created payment.succeeded payment.refunded",)]
+    # Captured; the refund begun, and done.
+    assert ask("select count(distinct transaction_id) from ledger_entries") == [(3,)]
     assert ask("select distinct status, attempts from webhook_notices") == [("processed", 1)]
+
+
+@pytest.mark.parametrize("replaced", [True, False], ids=["replaced", "canceled"])
+def test_money_moved_for_an_attempt_that_was_given_up_is_parked(ports, ask, payments_sessions, replaced):
+    late = []
+
+    class Lost(SandboxProvider):
+        def execute(self, order):
+            late.append(order)
+            return MayHaveHappened()
+
+    lost = Lost(payments_sessions, now=utc_now)
+    payment = pay(replace(ports, provider=lost, providers={"sandbox": lost}))
+    in_an_hour = replace(ports, now=lambda: utc_now() + timedelta(hours=1, minutes=1))
+    check_payment(in_an_hour, UUID(payment["id"]))
+    assert ask("select status from payments") == [("requires_payment_method",)]
+    of_payment = {"user_id": ANN, "payment_id": payment["id"], "idempotency_key": str(new_id())}
+    if replaced:
+        confirm_payment(ports, payment_method="tok_visa", **of_payment)
+    else:
+        cancel_payment(ports, **of_payment)
+    assert isinstance(ports.provider.execute(late[0]), Succeeded)
+    query = "select body from sandbox_messages where body::jsonb->'data'->>'attempt_id' = :id"
+    ((body,),) = ask(query, id=str(late[0].attempt_id))
+    assert deliver(ports, body) is NoticeStatus.PARKED
+    assert ask("select error, payment_id::text from webhook_notices") == [
+        ("money_moved_for_given_up_attempt", payment["id"])
+    ]
+    assert ask("select count(distinct transaction_id) from ledger_entries") == [(1 if replaced else 0,)]
 
 
 def test_a_message_that_comes_before_our_own_commit_is_neither_lost_nor_a_second_effect(ports, ask, payments_sessions):
@@ -288,7 +373,7 @@ def test_what_came_while_the_provider_was_cut_off_is_followed_later(ports, ask):
     with pytest.raises(Exception, match="cannot be asked"):
         process_notice(replace(ports, provider=cut_off, providers={"sandbox": cut_off}), notice_id=id)
     assert ask("select status, attempts from webhook_notices") == [("received", 1)]
-    assert process_notice(ports, notice_id=id) is NoticeStatus.PROCESSED
+    assert process_notice(ports, notice_id=id).status is NoticeStatus.PROCESSED
     assert ask("select status from payments") == [("succeeded",)]
 
 

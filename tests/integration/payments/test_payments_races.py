@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from threading import Barrier
 from uuid import UUID
 
@@ -23,6 +24,8 @@ from payments_svc.application.create_payment import create_payment
 from payments_svc.application.open_customer import open_customer
 from payments_svc.application.refund_payment import refund_payment
 from payments_svc.bootstrap import build_ports
+from payments_svc.domain.outcome import ProviderBusy, ProviderError
+from payments_svc.infrastructure.sql import PaymentsUnitOfWork
 
 ANN = str(new_id())
 # As the file of the project has it, but for what would slow a test down, or stop it after some unknown outcomes.
@@ -238,6 +241,37 @@ def test_ten_who_look_at_once_settle_it_once(ports, ask):
     assert ask("select count(*) from outbox where type = 'payment.succeeded'") == [(1,)]
     assert ask("select count(*) from audit_entries where action = 'charge.succeeded'") == [(1,)]
     assert ask("select sum(amount)::int from ledger_entries where account = 'sales'") == [(-1000,)]
+
+
+class LosesOnce(PaymentsUnitOfWork):
+    """Its second commit is the victim of a deadlock."""
+
+    commits = count(1)
+
+    def commit(self):
+        if next(self.commits) == 2:
+            self.session.execute(sa.text("DO $$ BEGIN RAISE 'deadlock detected' USING ERRCODE = '40P01'; END $$"))
+        super().commit()
+
+
+def test_a_result_that_was_the_victim_of_a_deadlock_is_written_again(ports, ask, payments_sessions, monkeypatch):
+    monkeypatch.setattr(LosesOnce, "commits", count(1))
+    answer = pay(replace(ports, unit_of_work=partial(LosesOnce, payments_sessions)))
+    assert (answer.body["status"], answer.replayed, next(LosesOnce.commits)) == ("succeeded", False, 4)
+    assert ask("SELECT status, answer IS NOT NULL FROM idempotency_claims") == [("done", True)]
+    assert ask("SELECT status, count(*) FROM sandbox_charges GROUP BY 1") == [("succeeded", 1)]
+
+
+def test_two_attempts_that_were_not_executed_are_never_mixed_up(ports, ask):
+    with pytest.raises(ProviderError):
+        pay(ports, payment_method="tok_error")
+    ((payment_id,),) = ask("SELECT id::text FROM payments")
+    with pytest.raises(ProviderBusy):
+        operate(confirm_payment, ports, payment_id, payment_method="tok_rate_limited")
+    answer = pay(ports, payment_method="tok_error")
+    assert (answer.body["status"], answer.replayed) == ("requires_payment_method", True)
+    # Both keys may come again.
+    assert ask("SELECT status FROM idempotency_claims") == [("released",), ("released",)]
 
 
 def test_two_jobs_share_what_is_due(ports, ask):

@@ -256,3 +256,26 @@ def test_only_what_is_long_over_is_forgotten(sandbox, post, receiver, clock, mes
     clock.ahead += timedelta(days=8)
     assert office.forget_sent() == 1
     assert len(messages()) == 1
+
+
+def test_what_is_long_over_is_forgotten_a_few_at_a_time(sandbox, post, payments_sessions, clock, messages):
+    """One statement for all of it would be cut off one day, and then every time."""
+    for _ in range(7):
+        sandbox.execute(charge_of("tok_visa"))
+    waiting = charge_of("tok_visa")
+    post().send_due()
+    sandbox.execute(waiting)
+    clock.ahead += timedelta(days=8)
+    deleted = []
+
+    def count(_connection, cursor, statement, *_others):
+        if statement.startswith("DELETE"):
+            deleted.append(cursor.rowcount)
+
+    sa.event.listen(payments_sessions.engine, "after_cursor_execute", count)
+    try:
+        assert post(forget_at_once=3).forget_sent() == 7
+    finally:
+        sa.event.remove(payments_sessions.engine, "after_cursor_execute", count)
+    assert deleted == [3, 3, 1]
+    assert messages("body::jsonb->'data'->>'attempt_id'") == [(str(waiting.attempt_id),)]

@@ -363,7 +363,7 @@ def test_only_answers_given_before_are_forgotten(world):
         uow.commit()
     for forgotten in (1, 0):
         with world.uow() as uow:
-            assert uow.claims.forget_answers(NOON) == forgotten
+            assert uow.claims.forget_answers(NOON, at_most=10) == forgotten
             uow.commit()
     with world.uow() as uow:
         found = {name: uow.claims.find(each.attempt_id) for name, each in claims.items()}
@@ -374,6 +374,20 @@ def test_only_answers_given_before_are_forgotten(world):
             "unknown": None,
         }
         assert found["old"].status is ClaimStatus.DONE
+
+
+def test_answers_are_forgotten_a_few_at_a_time(world):
+    payment = new_payment()
+    claims = [new_claim(payment, key=str(number)) for number in range(3)]
+    stored(world, payment, *claims)
+    with world.uow() as uow:
+        for claim in claims:
+            uow.claims.find(claim.attempt_id).finish({"a": 1}, NOON)
+        uow.commit()
+    for forgotten in (2, 1, 0):
+        with world.uow() as uow:
+            assert uow.claims.forget_answers(NOON, at_most=2) == forgotten
+            uow.commit()
 
 
 def test_a_reference_is_found_while_it_is_in_use(world):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from io import BytesIO
 
 import pytest
 from flask.testing import FlaskClient
@@ -22,7 +23,7 @@ def _answers(cluster: FakeCluster) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"a":  1}\n', b"", b"\xff\x00 no JSON", CARD, b"[" * 5000, b'{"a":1,"a":2}', b"x" * 1024 * 1024]
+    "body", [b'{"a":  1}\n', b"", b"\xff\x00 no JSON", CARD, b"[" * 5000, b'{"a":1,"a":2}', b"x" * 256 * 1024]
 )
 def test_the_raw_bytes_go_on(client: FlaskClient, cluster: FakeCluster, body: bytes) -> None:
     response = client.post(PATH, data=body, headers=SIGNED)
@@ -83,8 +84,14 @@ def test_any_name_of_a_provider_is_asked_for(client: FlaskClient, cluster: FakeC
 
 
 def test_a_body_that_is_too_large_is_refused(client: FlaskClient, cluster: FakeCluster) -> None:
-    assert client.post(PATH, data=b"x" * (1024 * 1024 + 1), headers=SIGNED).status_code == 413
+    """Anybody can send a signature header, and what has one goes to the broker."""
+    response = client.post(PATH, data=b"x" * (256 * 1024 + 1), headers=SIGNED)
+    assert (response.status_code, response.json["code"]) == (413, "content_too_large")
+    stream = {"wsgi.input": BytesIO(b"x" * (256 * 1024 + 1)), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+    chunked = {**SIGNED, "Transfer-Encoding": "chunked"}
+    assert client.post(PATH, headers=chunked, environ_overrides=stream).status_code == 413
     assert cluster.called(METHOD) == []
+    assert client.post(PATH, data=b"x" * 256 * 1024, headers=SIGNED).status_code == 204
 
 
 @pytest.mark.parametrize("header", ["\xe9", "x" * 4000, ",,,=", "t=1"])
@@ -111,3 +118,5 @@ def test_the_document_tells_of_it(client: FlaskClient) -> None:
     assert "Sandbox-Signature" in {each["name"] for each in told["parameters"]}
     assert told["requestBody"]["content"]["application/json"]["example"]["type"] == "payment.succeeded"
     assert "security" not in told
+    assert "256 KiB" in told["description"]
+    assert "256 KiB" in told["responses"]["413"]["description"]

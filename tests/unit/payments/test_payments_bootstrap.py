@@ -1,12 +1,16 @@
 """The configuration of payments, and what is put together from it."""
 
+import time
 from datetime import timedelta
 
 import pytest
+from sqlalchemy.exc import DBAPIError
+from structlog.testing import capture_logs
 
 from lib import config as configuration
-from lib import faultpoint
+from lib import context, faultpoint
 from lib.config import ConfigError
+from lib.ids import new_id
 from payments_svc.application.ports import Rules
 from payments_svc.bootstrap import CONFIG, Settings, build_ports
 
@@ -96,4 +100,40 @@ def test_the_ports_are_made_of_the_settings():
         patience=timedelta(seconds=10),
         answer_ttl=timedelta(days=1),
         check_schedule=(timedelta(minutes=5), timedelta(hours=1), timedelta(days=1)),
+        look_time=timedelta(seconds=8),
     )
+
+
+@pytest.fixture
+def ports():
+    return build_ports(GOOD, sessions=lambda: pytest.fail("nothing is asked of the database yet"))
+
+
+def test_the_time_left_is_that_of_the_call(ports):
+    with context.using(context.CallContext("a call", deadline=time.monotonic() + 5)):
+        assert timedelta(seconds=4) < ports.time_left() <= timedelta(seconds=5)
+    with context.using(context.CallContext("a job")):
+        assert ports.time_left() > timedelta(hours=1)
+
+
+@pytest.mark.parametrize("code, is_lost", [("40001", True), ("40P01", True), ("23505", False)])
+def test_a_deadlock_and_a_serialization_failure_are_lost_races(ports, code, is_lost):
+    class Refused(Exception):
+        pgcode = code
+
+    assert ports.lost_race(DBAPIError("UPDATE", {}, Refused())) is is_lost
+    assert not ports.lost_race(RuntimeError("no database at all"))
+
+
+def test_an_adapter_that_raises_is_logged(ports):
+    attempt_id, error = new_id(), RuntimeError("a mistake of ours")
+    with capture_logs() as lines:
+        ports.failed(attempt_id, error)
+    assert lines == [
+        {
+            "event": "provider_adapter_failed",
+            "log_level": "error",
+            "attempt_id": str(attempt_id),
+            "exc_info": error,
+        }
+    ]

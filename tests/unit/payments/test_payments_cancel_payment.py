@@ -1,15 +1,24 @@
 """Canceling a payment: at once or by the provider, why, and once."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from payments_svc.domain.customer import AccountDisabled
-from payments_svc.domain.outcome import NotExecuted, ProviderUnreachable
+from payments_svc.domain.outcome import (
+    Accepted,
+    ActionRequired,
+    MayHaveHappened,
+    NotExecuted,
+    ProviderUnreachable,
+    Succeeded,
+)
 from payments_svc.domain.payment_errors import (
     CancelRefused,
     InvalidCancellationReason,
     OperationInProgress,
+    PaymentDeclined,
     PaymentNotCancelable,
     PaymentNotFound,
 )
@@ -30,6 +39,91 @@ def test_what_no_provider_knows_of_is_canceled_at_once(ask, token):
     assert ask.asked == []
     assert ask.cancel() == replace(answer, replayed=True)
     assert [event.type for event in ask.world.events] == ["payment.created", "payment.canceled"]
+
+
+# --- after an attempt that is believed not to have been executed ---
+
+
+def unexecuted(ask, token="tok_visa", **more):
+    """Make an attempt of which the provider has said that it did not execute it."""
+    ask.world.provider.answer = NotExecuted("provider_unreachable")
+    with pytest.raises(ProviderUnreachable):
+        ask.pay(token, **more)
+    ask.world.provider.asked.clear()
+
+
+def test_what_was_surely_not_executed_is_canceled_once_the_provider_says_so(ask):
+    unexecuted(ask)
+    assert ask.cancel().body["status"] == "canceled"
+    assert ask.asked == ["lookup"]
+
+
+def test_what_was_executed_after_all_is_not_canceled(ask):
+    unexecuted(ask)
+    ask.world.provider.found = Succeeded(1000)
+    with pytest.raises(PaymentNotCancelable):
+        ask.cancel()
+    assert (ask.payment.status, len(ask.world.postings)) == ("succeeded", 1)
+
+
+def test_what_was_set_aside_after_all_is_let_go(ask):
+    unexecuted(ask, capture_method="manual")
+    ask.world.provider._do(ask.payment.charge_order())
+    assert ask.cancel().body["status"] == "canceled"
+    assert ask.asked == ["lookup", "cancel"]
+
+
+@pytest.mark.parametrize("silence", [MayHaveHappened(), NotExecuted("provider_error")])
+def test_while_the_provider_does_not_say_it_is_not_canceled(ask, silence):
+    unexecuted(ask)
+    ask.world.provider.found = silence
+    with pytest.raises(ProviderUnreachable):
+        ask.cancel()
+    assert ask.payment.status == "requires_payment_method"
+    assert ask.cancel().body["status"] == "canceled"
+
+
+@pytest.mark.parametrize("found", [Accepted(), ActionRequired()])
+def test_what_the_provider_is_at_after_all_is_not_canceled(ask, found):
+    unexecuted(ask)
+    ask.world.provider.found = found
+    with pytest.raises(OperationInProgress):
+        ask.cancel()
+    assert ask.payment.status == "requires_payment_method"
+
+
+def test_without_the_time_to_ask_it_is_not_canceled(ask):
+    unexecuted(ask)
+    ask.world.rules = replace(ask.world.rules, look_time=timedelta(seconds=8))
+    ask.world.time_left = timedelta(seconds=7)
+    with pytest.raises(OperationInProgress):
+        ask.cancel()
+    assert (ask.payment.status, ask.asked) == ("requires_payment_method", [])
+
+
+@pytest.mark.parametrize("found", [None, Succeeded(1000)])
+def test_of_another_attempt_made_meanwhile_nobody_is_sure(ask, found):
+    unexecuted(ask)
+    lookup = ask.world.provider.lookup
+
+    def slow(order):
+        ask.world.provider.lookup = lookup
+        ask.world.provider.answer = NotExecuted("provider_unreachable")
+        with pytest.raises(ProviderUnreachable):
+            ask.confirm(payment_method="tok_other")
+        return found
+
+    ask.world.provider.lookup = slow
+    with pytest.raises(OperationInProgress):
+        ask.cancel()
+    assert (ask.payment.status, ask.payment.payment_method) == ("requires_payment_method", "tok_other")
+
+
+def test_after_a_decline_nobody_is_asked(ask):
+    with pytest.raises(PaymentDeclined):
+        ask.pay("tok_declined")
+    assert ask.cancel().body["status"] == "canceled"
+    assert ask.asked == ["charge"]
 
 
 @pytest.mark.parametrize("token, manual", [("tok_visa", True), ("tok_3ds", False)])

@@ -45,7 +45,7 @@ def test_what_the_provider_does_not_know_is_not_believed_at_first(ask):
     ask.world.provider.forget(ask.payment.attempt_id)
     waits = []
     for _ in range(3):
-        assert not check(ask)
+        assert not check(ask, due=True)
         assert situation(ask.payment) == "unknown charge unknown"
         waits.append(ask.payment.next_check_at - ask.world.time)
     # The last wait of the schedule repeats.
@@ -62,7 +62,7 @@ def test_the_waits_are_those_of_the_schedule(ask):
     ask.pay("tok_timeout")
     assert ask.payment.next_check_at == NOON + MINUTES
     ask.world.provider.found = MayHaveHappened()
-    check(ask)
+    check(ask, due=True)
     assert (ask.payment.next_check_at, ask.payment.checks) == (NOON + HOUR, 2)
 
 
@@ -124,7 +124,7 @@ def test_what_was_accepted_stays_so_while_nobody_knows_more(ask):
     assert ask.payment.next_check_at == NOON + timedelta(minutes=10)
     for silence in (None, MayHaveHappened(), NotExecuted("provider_busy", 1)):
         ask.world.provider.found = silence
-        assert not check(ask)
+        assert not check(ask, due=True)
         assert situation(ask.payment) == "processing charge accepted"
     assert ask.payment.next_check_at == NOON + timedelta(days=1)
     # It said that it had it: it cannot know nothing of it.

@@ -56,7 +56,7 @@ def test_a_provider_that_cannot_be_asked_says_nothing(ask, silence):
     ask.pay("tok_refund_timeout")
     ask.refund(400)
     ask.world.provider.found = silence
-    assert not check(ask)
+    assert not check(ask, due=True)
     refund = only(ask.world.refunds)
     assert (status(ask), refund.next_check_at, refund.checks) == ("unknown", NOON + timedelta(hours=1), 2)
     assert ask.payment.refundable == 600

@@ -81,6 +81,12 @@ def test_the_next_completes_what_a_dead_process_left():
     assert admit(claim(), after=PATIENCE) is Step.COMPLETE
 
 
+def test_a_clock_that_was_set_back_does_not_keep_the_next_waiting_for_ever():
+    with pytest.raises(IdempotencyInProgress):
+        admit(claim(), after=-PATIENCE)
+    assert admit(claim(), after=-PATIENCE - timedelta(microseconds=1)) is Step.COMPLETE
+
+
 def test_a_redelivery_completes_at_once():
     assert admit(claim(), redelivered=True) is Step.COMPLETE
 

@@ -1,15 +1,20 @@
 """Messages from providers: proved, stored once, followed to what they point to, never lost."""
 
-import itertools
 import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import structlog
+from prometheus_client import REGISTRY
 
-from lib.ids import new_id
+from lib.ids import new_id, utc_now
+from payments_svc.application.cancel_payment import cancel_payment
+from payments_svc.application.capture_payment import capture_payment
 from payments_svc.application.check_payment import check_payment
+from payments_svc.application.confirm_payment import confirm_payment
 from payments_svc.application.create_payment import create_payment
+from payments_svc.application.forget_notices import KEPT, forget_notices
 from payments_svc.application.process_notice import process_notice
 from payments_svc.application.receive_notice import LONGEST_UNREADABLE, Receipt, receive_notice
 from payments_svc.application.refund_payment import refund_payment
@@ -26,11 +31,24 @@ from payments_svc.domain.notice import (
     check_name,
     storable,
 )
-from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, ProviderUnreachable
+from payments_svc.domain.orders import Capture
+from payments_svc.domain.outcome import (
+    Accepted,
+    ActionRequired,
+    Authorized,
+    MayHaveHappened,
+    NotExecuted,
+    ProviderUnreachable,
+    Refused,
+    Succeeded,
+    Voided,
+)
 from payments_svc.domain.payment_status import OperationStatus, PaymentStatus
 from payments_svc.domain.refund import RefundStatus
+from payments_svc.presentation.service import PaymentsService
 from tests.fakes.payment_provider import GOOD_SIGNATURE
-from tests.fakes.payments import NOON, FakeUnitOfWork, FakeWorld
+from tests.fakes.payments import DEADLINES, NOON, FakeUnitOfWork, FakeWorld
+from tests.support.arrivals import arrivals
 
 ANN = str(new_id())
 CARD = "4242 4242 4242 4242"
@@ -69,7 +87,8 @@ def receive(world, content, *, provider="fake", signature=GOOD_SIGNATURE):
 
 
 def process(world, receipt, **others):
-    return process_notice(world.ports(**others), notice_id=str(receipt.id))
+    result = process_notice(world.ports(**others), notice_id=str(receipt.id))
+    return None if result is None else result.status
 
 
 def deliver(world, content):
@@ -350,27 +369,286 @@ def test_a_message_about_an_unknown_outcome_makes_it_known(world):
     assert only(world.payments.values()).status is PaymentStatus.SUCCEEDED
 
 
-TOLD = ("payment.created", "payment.processing", "payment.succeeded", "refund.succeeded")
+# --- attempts that were given up ---
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(TOLD)))
-def test_every_order_of_the_messages_ends_in_the_same_state(world, order):
-    payment = pay(world, "tok_async")
+@pytest.fixture
+def lost(world):
+    """A charge that is still on its way when it is given up: ``arrives()`` has it reach the provider."""
+    sent = []
+    world.provider.execute, execute = lambda order: sent.append(order) or MayHaveHappened(), world.provider.execute
+    pay(world)
+    world.provider.execute = execute
+    world.time += timedelta(hours=1, minutes=1)
+    (payment,) = world.payments.values()
+    check_payment(world.ports(), payment.id)
+    assert only(world.payments.values()).status is PaymentStatus.REQUIRES_PAYMENT_METHOD
+    return sent[0]
+
+
+def confirm(world, payment_id, token="tok_visa"):
+    request = {"user_id": ANN, "payment_id": str(payment_id), "idempotency_key": str(new_id()), "payment_method": token}
+    confirm_payment(world.ports(), **request)
+
+
+def cancel(world, payment_id):
+    request = {"user_id": ANN, "payment_id": str(payment_id), "idempotency_key": str(new_id())}
+    cancel_payment(world.ports(), **request)
+
+
+REPLACE = {"replaced": confirm, "canceled": cancel}
+
+
+@pytest.mark.parametrize("how", REPLACE)
+def test_money_moved_for_an_attempt_that_was_given_up_is_put_before_a_person(world, lost, how):
+    """The customer has paid what nobody counts: it may not look as if all were well."""
+    REPLACE[how](world, lost.payment_id)
+    world.provider.execute(lost)
+    status = only(world.payments.values()).status
+    receipt = receive(world, message(attempt_id=lost.attempt_id, payment_id=lost.payment_id))
+    result = process_notice(world.ports(), notice_id=str(receipt.id))
+    assert (result.status, result.error) == (NoticeStatus.PARKED, ParkedFor.MONEY_MOVED_FOR_GIVEN_UP_ATTEMPT)
+    assert (result.payment_id, result.given_up) == (lost.payment_id, lost.attempt_id)
+    notice = only(notices(world))
+    assert (notice.status, notice.error) == (result.status, result.error)
+    assert (notice.payment_id, notice.processed_at) == (lost.payment_id, world.time)
+    # The payment itself counts its own attempt only.
+    assert only(world.payments.values()).status is status
+    assert len(world.postings) == (1 if how == "replaced" else 0)
+
+
+UNTIL = NOON + timedelta(days=7)
+
+
+@pytest.mark.parametrize("how", REPLACE)
+@pytest.mark.parametrize(
+    "known, status",
+    [
+        (Succeeded(1050), NoticeStatus.PARKED),
+        (Authorized(UNTIL), NoticeStatus.PARKED),
+        (Accepted(), NoticeStatus.PARKED),
+        (Refused("lost_card"), NoticeStatus.PROCESSED),
+        (Voided(), NoticeStatus.PROCESSED),
+        (ActionRequired(), NoticeStatus.PROCESSED),
+        (None, NoticeStatus.PROCESSED),
+    ],
+)
+def test_the_provider_is_asked_about_the_attempt_that_was_given_up(world, lost, how, known, status):
+    world.provider.answer = Succeeded(1050, "the reference of another attempt")
+    REPLACE[how](world, lost.payment_id)
+    asked = []
+    world.provider.lookup = lambda order: asked.append(order) or known
+    assert deliver(world, message(attempt_id=lost.attempt_id, payment_id=lost.payment_id)) is status
+    assert [replace(each, payment_method=lost.payment_method) for each in asked] == [lost]
+
+
+@pytest.mark.parametrize("how", REPLACE)
+@pytest.mark.parametrize("silence", [NotExecuted("provider_unreachable"), MayHaveHappened()])
+def test_while_an_attempt_that_was_given_up_cannot_be_asked_about_the_message_waits(world, lost, how, silence):
+    REPLACE[how](world, lost.payment_id)
+    world.provider.execute(lost)
+    receipt = receive(world, message(attempt_id=lost.attempt_id, payment_id=lost.payment_id))
+    answering, world.provider.lookup = world.provider.lookup, lambda _order: silence
+    with pytest.raises(ProviderUnreachable):
+        process(world, receipt)
+    assert only(notices(world)).status is NoticeStatus.RECEIVED
+    world.provider.lookup = answering
+    assert process(world, receipt) is NoticeStatus.PARKED
+
+
+def test_a_message_without_an_attempt_about_a_canceled_payment_is_about_its_last_one(world, lost):
+    cancel(world, lost.payment_id)
+    world.provider.execute(lost)
+    assert deliver(world, message(payment_id=lost.payment_id)) is NoticeStatus.PARKED
+
+
+def test_a_payment_that_was_canceled_before_it_was_charged_has_nothing_to_ask_about(world):
+    payment = pay(world, None)
+    cancel(world, payment.id)
+    with FakeUnitOfWork(world.database) as uow:
+        uow.payments.get(payment.id).provider = "fake"
+        uow.commit()
+    for number, attempt_id in enumerate((None, new_id())):
+        content = message(id=f"evt_{number}", attempt_id=attempt_id, payment_id=payment.id)
+        assert deliver(world, content) is NoticeStatus.PROCESSED
+    assert world.provider.asked == []
+
+
+def test_what_was_let_go_when_its_payment_was_canceled_moved_nothing(world):
+    payment = pay(world, capture_method="manual")
+    cancel(world, payment.id)
+    assert deliver(world, about(payment, "payment.canceled")) is NoticeStatus.PROCESSED
+
+
+def test_a_message_about_an_operation_under_way_is_of_the_present_attempt(world):
+    payment = pay(world, "tok_capture_timeout", capture_method="manual")
+    request = {"user_id": ANN, "payment_id": str(payment.id), "idempotency_key": "capture-1"}
+    capture_payment(world.ports(), may_capture=True, **request)
+    operation_id = only(world.payments.values()).operation_id
+    asked = []
+    world.provider.lookup = lambda order: asked.append(order) or Accepted()
+    assert deliver(world, message(attempt_id=operation_id, payment_id=payment.id)) is NoticeStatus.PROCESSED
+    assert only(world.payments.values()).operation_status is OperationStatus.ACCEPTED
+    assert {type(each) for each in asked} == {Capture}
+
+
+@pytest.mark.parametrize("silence", [NotExecuted("provider_unreachable"), MayHaveHappened()])
+def test_an_attempt_that_was_forgotten_is_asked_about_until_there_is_an_answer(world, lost, silence):
+    """It is the payment's last one still: what the provider says of it counts, however late."""
+    world.provider.execute(lost)
+    receipt = receive(world, message(attempt_id=lost.attempt_id, payment_id=lost.payment_id))
+    answering, world.provider.lookup = world.provider.lookup, lambda _order: silence
+    with pytest.raises(ProviderUnreachable):
+        process(world, receipt)
+    assert only(notices(world)).status is NoticeStatus.RECEIVED
+    world.provider.lookup = answering
+    assert process(world, receipt) is NoticeStatus.PROCESSED
+    assert only(world.payments.values()).status is PaymentStatus.SUCCEEDED
+
+
+def test_a_refund_that_is_over_is_not_asked_about(world):
+    payment = pay(world, "tok_refund_fail")
+    returned = refund(world, payment)
     world.provider.let_time_pass()
-    # Each message comes twice; the refund is asked for as soon as there is something to give back.
+    content = message("refund.failed", attempt_id=returned.attempt_id)
+    assert deliver(world, content) is NoticeStatus.PROCESSED
+    world.provider.lookup = lambda _order: NotExecuted("provider_unreachable")
+    again = message("refund.failed", id="evt_2", attempt_id=returned.attempt_id)
+    assert deliver(world, again) is NoticeStatus.PROCESSED
+
+
+@pytest.mark.parametrize("given_up", [True, False])
+def test_an_operator_is_told_of_money_that_moved_for_an_attempt_that_was_given_up(world, lost, given_up):
+    cancel(world, lost.payment_id)
+    if given_up:
+        world.provider.execute(lost)
+    receipt = receive(world, message(attempt_id=lost.attempt_id, payment_id=lost.payment_id))
+    service = PaymentsService()
+    service.ports = world.ports()
+    before = REGISTRY.get_sample_value("payments_given_up_charges_total")
+    with structlog.testing.capture_logs() as told:
+        service.on_webhook_received({"data": {"id": str(receipt.id)}})
+    assert REGISTRY.get_sample_value("payments_given_up_charges_total") - before == int(given_up)
+    errors = [each for each in told if each["log_level"] == "error"]
+    ids = (str(receipt.id), str(lost.payment_id), str(lost.attempt_id))
+    assert [(each["notice"], each["payment"], each["attempt"]) for each in errors] == [ids] * given_up
+
+
+# --- news that cross our own commit ---
+
+
+def crossing(world, change):
+    """Have `change` committed after the message's check has looked at the payment, and before it asks."""
+    unit_of_work = world.ports().unit_of_work
+    opened = []
+
+    def begin():
+        opened.append(1)
+        # 1: the message is taken; 2: the check looks; 3: it goes on.
+        if len(opened) == 3:
+            change()
+        return unit_of_work()
+
+    return begin
+
+
+def test_the_news_about_a_charge_are_not_lost_when_our_own_commit_crosses_them(world):
+    """The charge's own process notes that it has no answer, in the moment in which the message is followed."""
+    results = []
+
+    def tell():
+        receipt = receive(world, about(only(world.payments.values())))
+        world.provider.answer = MayHaveHappened()
+        crossed = crossing(world, lambda: note_silence(world))
+        results.append(process(world, receipt, unit_of_work=crossed))
+
+    world.provider.during = tell
+    pay(world)
+    assert results == [NoticeStatus.PROCESSED]
+    assert only(world.payments.values()).status is PaymentStatus.SUCCEEDED
+
+
+def note_silence(world):
+    with FakeUnitOfWork(world.database) as uow:
+        (payment,) = (uow.payments.get(each) for each in world.payments)
+        payment.settle(MayHaveHappened(), now=world.time, deadlines=DEADLINES)
+        payment.version += 1
+        uow.commit()
+
+
+def test_the_news_about_a_refund_are_not_lost_when_our_own_commit_crosses_them(world):
+    payment = pay(world)
+    results = []
+
+    def tell():
+        (pending,) = world.refunds.values()
+        receipt = receive(world, message("refund.succeeded", attempt_id=pending.attempt_id))
+        world.provider.answer = MayHaveHappened()
+        crossed = crossing(world, lambda: note_silence_about_refund(world))
+        results.append(process(world, receipt, unit_of_work=crossed))
+
+    world.provider.during = tell
+    refund(world, payment)
+    assert results == [NoticeStatus.PROCESSED]
+    assert only(world.refunds.values()).status is RefundStatus.SUCCEEDED
+
+
+def note_silence_about_refund(world):
+    with FakeUnitOfWork(world.database) as uow:
+        (payment,) = (uow.payments.get(each) for each in world.payments)
+        (refund,) = (uow.refunds.get(each) for each in world.refunds)
+        payment.settle_refund(refund, MayHaveHappened(), now=world.time, deadlines=DEADLINES)
+        payment.version += 1
+        uow.commit()
+
+
+@pytest.mark.parametrize("kind", ["payment", "refund"])
+def test_an_answer_that_comes_only_when_the_provider_is_asked_again_is_settled(world, kind):
+    if kind == "payment":
+        content = about(pay(world, "tok_async"))
+    else:
+        payment = pay(world, "tok_refund_pending")
+        content = message("refund.succeeded", attempt_id=refund(world, payment).attempt_id)
+    world.provider.let_time_pass()
+    world.provider.found = MayHaveHappened()
+    assert deliver(world, content) is NoticeStatus.PROCESSED
+    assert {each.status for each in (*world.payments.values(), *world.refunds.values())} <= {
+        PaymentStatus.SUCCEEDED,
+        RefundStatus.SUCCEEDED,
+    }
+
+
+SENT = {"payment.processing": 0, "payment.succeeded": 1, "refund.succeeded": 2}
+IN_STEP = (PaymentStatus.PROCESSING, PaymentStatus.SUCCEEDED, PaymentStatus.SUCCEEDED)
+
+
+@pytest.mark.parametrize("arriving", arrivals(SENT))
+def test_every_order_of_the_messages_ends_in_the_same_state(world, arriving):
+    """Between the provider's steps, after them, one overtaking another: each makes known how things are then."""
+    payment = pay(world, "tok_async")
+    contents = {name: about(payment, name, id=name) for name in SENT}
     receipts = []
-    for type in order:
-        if type == "refund.succeeded":
+    for step, names in enumerate(arriving):
+        if step == 1:
+            world.provider.let_time_pass()
+        if step == 2:
+            # Our own question, if no message has come so far. The refund's answer is lost.
             check_payment(world.ports(), payment.id)
-            attempt_id = refund(world, payment).attempt_id
-            receipts.append(receive(world, message(type, id=type, attempt_id=attempt_id)))
-        else:
-            receipts.append(receive(world, about(payment, type, id=type)))
-        for each in receipts:
-            process(world, each)
+            world.provider.answer = MayHaveHappened()
+            begun = refund(world, payment)
+            assert begun.status is RefundStatus.UNKNOWN
+            contents["refund.succeeded"] = message("refund.succeeded", attempt_id=begun.attempt_id)
+        for name in names:
+            receipts.append(receive(world, contents[name]))
+            # Each is processed again with every one that comes.
+            assert {process(world, each) for each in receipts} == {NoticeStatus.PROCESSED}
+            if name != "refund.succeeded":
+                assert only(world.payments.values()).status is IN_STEP[step]
     payment = only(world.payments.values())
     assert (payment.status, payment.amount_captured, payment.amount_refunded) == (PaymentStatus.SUCCEEDED, 1050, 500)
-    assert {each.status for each in notices(world)} == {NoticeStatus.PROCESSED}
+    assert (payment.amount_refunding, only(world.refunds.values()).status) == (0, RefundStatus.SUCCEEDED)
+    # Captured; the refund begun, and done.
+    assert len(world.postings) == 3
     assert [each.type for each in world.events if not each.type.startswith("webhook")] == [
         "payment.created",
         "payment.succeeded",
@@ -415,3 +693,24 @@ def test_messages_are_listed_newest_first_without_what_they_say(world):
     assert [each["id"] for each in listed] == [receipts[2].id, receipts[1].id]
     assert "payload" not in listed[0]
     assert list_notices(world.ports(), status=NoticeStatus.PARKED) == []
+
+
+# --- forgetting ---
+
+
+def test_what_was_processed_long_ago_is_forgotten_and_what_waits_for_a_person_is_not(world):
+    payment = pay(world)
+    waiting, *done = (receive(world, about(payment, id=f"evt_{number}")) for number in range(8))
+    for each in done:
+        process(world, each)
+    parked = receive(world, message("payout.paid", id="evt_parked"))
+    process(world, parked)
+    world.time = utc_now() + KEPT - timedelta(minutes=1)
+    assert forget_notices(world.ports()) == 0
+    world.time = utc_now() + KEPT + timedelta(minutes=1)
+    commits = world.database.commits
+    assert forget_notices(world.ports(), at_once=3) == 7
+    # Few in each transaction.
+    assert world.database.commits - commits == 3
+    assert {each.id for each in notices(world)} == {waiting.id, parked.id}
+    assert forget_notices(world.ports()) == 0

@@ -213,3 +213,13 @@ def test_old_answers_are_forgotten_and_their_keys_are_not(world, ports):
     paid(ports, idempotency_key="old")
     assert len(world.provider.asked) == asked
     assert expire_answers(ports) == 0
+
+
+def test_however_many_answers_are_old_each_transaction_forgets_a_few(world, ports, monkeypatch):
+    monkeypatch.setattr("payments_svc.application.expire_answers.AT_ONCE", 2)
+    for number in range(5):
+        paid(ports, idempotency_key=str(number))
+    world.time += world.rules.answer_ttl
+    commits = world.database.commits
+    assert expire_answers(ports) == 5
+    assert world.database.commits - commits == 3

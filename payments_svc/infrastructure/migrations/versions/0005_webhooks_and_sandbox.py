@@ -58,7 +58,8 @@ def _notices() -> None:
         sa.UniqueConstraint("provider", "event_id", name="webhook_notices_event_key"),
         sa.CheckConstraint("status IN ('received', 'processed', 'parked')", name="webhook_notices_status_known"),
         sa.CheckConstraint(
-            "error IN ('unreadable', 'unknown_type', 'unknown_object', 'unknown_provider')",
+            "error IN ('unreadable', 'unknown_type', 'unknown_object', 'unknown_provider',"
+            " 'money_moved_for_given_up_attempt')",
             name="webhook_notices_error_known",
         ),
         sa.CheckConstraint("(status = 'parked') = (error IS NOT NULL)", name="webhook_notices_parked_why"),
