@@ -23,6 +23,7 @@ from tests.integration.lib.conftest import PROBE, Probe
 from tests.integration.lib.test_events import cli
 from tests.services.probe import standings
 from tests.support.stack import Stack
+from tests.support.vhosts import Vhost
 from tests.support.waiting import eventually, stays
 
 pytestmark = pytest.mark.faults
@@ -123,13 +124,12 @@ def elsewhere(
     infrastructure: Infrastructure, shared_probe: Probe, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Probe]:
     """The probe on a virtual host of its own, where queues may be spoilt."""
-    infrastructure.rabbitmq.ctl("add_vhost", "elsewhere")
-    infrastructure.rabbitmq.ctl("set_permissions", "-p", "elsewhere", "guest", ".*", ".*", ".*")
-    uri = shared_probe.config["AMQP_URI"].rstrip("/") + "/elsewhere"
-    stack = Stack({**shared_probe.stack.environment, "AMQP_URI": uri}, tmp_path_factory.mktemp("elsewhere"))
-    yield Probe(stack, {**shared_probe.config, "AMQP_URI": uri}, shared_probe.engine)
+    vhost = Vhost(infrastructure, "elsewhere")
+    vhost.make()
+    stack = Stack({**shared_probe.stack.environment, "AMQP_URI": vhost.uri}, tmp_path_factory.mktemp("elsewhere"))
+    yield Probe(stack, {**shared_probe.config, "AMQP_URI": vhost.uri}, shared_probe.engine)
     stack.stop()
-    infrastructure.rabbitmq.ctl("delete_vhost", "elsewhere")
+    vhost.remove()
 
 
 @pytest.fixture
