@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from lib.ids import EPOCH, new_id
+from payments_svc.application.check_now import check_now
 from payments_svc.application.find_payments import InvalidFilter, find_payments
 from payments_svc.application.history_ports import ActorKind, By, PaymentFilter, Period
 from payments_svc.application.inspect_payment import inspect_payment, list_payment_trail
@@ -341,3 +342,27 @@ def test_an_id_is_made_shortly_after_its_moment(ports: Ports) -> None:
     made = EPOCH + timedelta(milliseconds=row["id"].int >> 80)
     assert isinstance(row["posted_at"], datetime)
     assert timedelta(milliseconds=-1) <= made - row["posted_at"] < timedelta(seconds=5)
+
+
+def test_the_staff_asks_the_provider_now(ports: Ports) -> None:
+    """And does not wait for the time of the next check, neither of the payment nor of its refunds."""
+    payment_id = pay(ports, payment_method="tok_timeout").body["id"]
+    assert find_payments(ports, status="unknown").data
+    officer = By(ActorKind.STAFF, new_id(), "the customer sees the charge")
+    assert check_now(ports, payment_id=payment_id, by=officer)["status"] == "succeeded"
+    settled = next(
+        row
+        for row in list_payment_trail(ports, payment_id=payment_id, limit=100).data
+        if row["action"] == "charge.succeeded"
+    )
+    assert (settled["actor_id"], settled["reason"]) == (officer.id, "the customer sees the charge")
+
+
+def test_the_staff_asks_about_refunds_now(ports: Ports) -> None:
+    payment_id = pay(ports, payment_method="tok_refund_timeout").body["id"]
+    assert refund(ports, payment_id, amount=400).body["status"] == "unknown"
+    seen = check_now(ports, payment_id=payment_id, by=By(ActorKind.STAFF))
+    assert [(row["amount"], row["status"]) for row in seen["refunds"]] == [(400, "succeeded")]
+    assert seen["amount_refunded"] == 400
+    again = check_now(ports, payment_id=payment_id, by=By(ActorKind.STAFF))
+    assert [row["status"] for row in again["refunds"]] == ["succeeded"]
