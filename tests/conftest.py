@@ -34,7 +34,10 @@ settings.register_profile("leveret", deadline=None)
 settings.load_profile("leveret")
 
 PURPOSES = ("sql", "lonely")
-WATCHED = [ROOT / "tests" / each for each in ("unit", *(f"integration/{name}" for name in databases.SERVICES.values()))]
+WATCHED = [
+    ROOT / "tests" / each
+    for each in ("unit", "contract", *(f"integration/{name}" for name in databases.SERVICES.values()))
+]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
