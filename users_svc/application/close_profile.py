@@ -31,8 +31,6 @@ def _close(ports: Ports, event_id: str, user_id: UUID, batch: int) -> bool:
             return True
         is_alone = uow.connections.leave(account.id, batch)
         profile = uow.profiles.get(account.id)
-        if profile is not None:
-            profile.disabled = True
         if is_alone:
             if profile is not None and profile.handle_key is not None:
                 # Links to it are still about: nobody else gets it for a while.
@@ -40,5 +38,8 @@ def _close(ports: Ports, event_id: str, user_id: UUID, batch: int) -> bool:
             uow.profiles.remove(account.id)
             uow.accounts.bury(account, ports.now())
             uow.note("close_profile", event_id)
+        else:
+            assert profile is not None  # noqa: S101  (what connects people refers to their profiles)
+            profile.disabled = True
         uow.commit()
     return is_alone
