@@ -51,7 +51,7 @@ class KeySet:
     """The issuer's public keys: a last-known copy, refreshed when a new key id shows up.
 
     :param fetch: returns the issuer's JWKS document; may raise
-    :param cool_down: seconds between two fetches that unknown key ids can cause
+    :param cool_down: seconds between two fetches that key ids can cause that the issuer does not know, either
     :param max_age: seconds after which the copy is refreshed, so that a withdrawn key stops being trusted
     """
 
@@ -81,15 +81,18 @@ class KeySet:
             raise KeysUnavailable("the keys to check tokens with are not here yet", retry_after=1)
         return self._document
 
-    def refresh(self, *, wait: bool = True) -> None:
+    def refresh(self, *, wait: bool = True, wanted: str | None = None) -> None:
         """Fetch the keys, unless somebody just did; a failure keeps the last-known copy.
 
         :param wait: if another thread is fetching them now, return when it has them
+        :param wanted: the id of a key without which there is no need to
         """
         if not self._lock.acquire(blocking=wait):
             return
         try:
             never = self._document is None
+            if wanted in self._keys:
+                return
             if time.monotonic() - self._tried_at < (0.2 if never else self._cool_down):
                 return
             try:
@@ -112,7 +115,8 @@ class KeySet:
                 self._failed = False
             finally:
                 # Counted from the end: who has waited for this try does not start another.
-                self._tried_at = time.monotonic()
+                # Only ids that are made up must not have us ask again and again; the next one may be new, too.
+                self._tried_at = -float("inf") if wanted in self._keys else time.monotonic()
         finally:
             self._lock.release()
 
@@ -121,7 +125,7 @@ class KeySet:
         _ = self.document
         key = self._keys.get(key_id)
         if key is None:
-            self.refresh()
+            self.refresh(wanted=key_id)
             key = self._keys.get(key_id)
             if key is None and self._failed:
                 raise KeysUnavailable("the keys to check this token with are not here yet", retry_after=1)

@@ -54,7 +54,7 @@ class Operation:
 
     @property
     def method(self) -> str:
-        return f"{self.name}_payment"
+        return "confirm_payment" if self.name == "authenticate" else f"{self.name}_payment"
 
 
 CREATE = Operation(
@@ -95,7 +95,26 @@ REFUND = Operation(
     "payment.refunded",
     201,
 )
-OPERATIONS = (CAPTURE, CANCEL, REFUND, CREATE)
+CONFIRM = Operation(
+    "confirm",
+    "charge",
+    lambda payer, payment_id: payer.change(payment_id, "confirm", key="the-key"),
+    "succeeded",
+    ("succeeded", AMOUNT),
+    {"capture": [AMOUNT]},
+    "payment.succeeded",
+)
+AUTHENTICATE = Operation(
+    "authenticate",
+    "authenticate",
+    lambda payer, payment_id: payer.change(payment_id, "confirm", key="the-key", authentication="succeed"),
+    "succeeded",
+    ("succeeded", AMOUNT),
+    {"capture": [AMOUNT]},
+    "payment.succeeded",
+)
+#: those that have a word in common are as far apart as can be
+OPERATIONS = (CREATE, CAPTURE, CANCEL, CONFIRM, REFUND, AUTHENTICATE)
 
 
 @dataclass
@@ -124,6 +143,10 @@ class Wreck:
                 self.payment_id = self.payer.authorized(AMOUNT)
             case "refund":
                 self.payment_id = self.payer.paid(AMOUNT)["id"]
+            case "confirm":
+                self.payment_id = self.payer.paid(AMOUNT, confirm=False)["id"]
+            case "authenticate":
+                self.payment_id = self.payer.paid(AMOUNT, payment_method="tok_3ds")["id"]
 
     def ask(self) -> None:
         """Send the request and do not wait for its answer: there will be none."""
@@ -180,7 +203,7 @@ class Scene:
     def crash(self, wreck: Wreck, before: Wreck | None) -> None:
         """Have the process die of `wreck`.
 
-        :param before: what has to be mended by then: whoever comes next is armed for the same operation
+        :param before: what has to be mended by then: whoever comes next may be armed for the same operation
         """
         if wreck.point == "before_publish" and self.unsent():
             # What the last process has left is to be published by one that does not die of it.
@@ -213,7 +236,7 @@ def wrecks(running_stack: Stack, migrated: dict[str, str]) -> Iterator[dict[tupl
     running_stack.stop(["payments_svc"])
     try:
         for number, wreck in enumerate(order):
-            scene.crash(wreck, order[number - 3] if number >= 3 else None)
+            scene.crash(wreck, order[number - 2] if number >= 2 else None)
         running_stack.start("payments_svc", **HASTY)
         running_stack.wait_healthy("gateway")
         yield {(each.point, each.operation.name): each for each in order}

@@ -1,12 +1,14 @@
 """Random payments, captures, cancellations, refunds and messages, with faults, crashes and a clock that jumps.
 
-A process that dies is an exception that nothing catches, at a fault point; after it nothing of the use case runs. When
+A process that dies is an exception that nothing catches, at a fault point; after it nothing of the use case runs. At
+fault points, too, another process comes in between, with a repetition of the same request perhaps. When
 a history is over, the storm is over, too: time goes on, the job that looks at what is due runs, and then the books have
 to be in order, whatever happened.
 """
 
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -21,6 +23,7 @@ from payments_svc.application.capture_payment import capture_payment
 from payments_svc.application.check_due import check_due
 from payments_svc.application.confirm_payment import confirm_payment
 from payments_svc.application.create_payment import create_payment
+from payments_svc.application.follow_account import follow_account
 from payments_svc.application.get_payment import get_payment
 from payments_svc.application.process_notice import process_notice
 from payments_svc.application.receive_notice import receive_notice
@@ -31,7 +34,7 @@ from payments_svc.infrastructure.sandbox import SandboxProvider
 from payments_svc.infrastructure.signatures import sign
 from tests.conftest import ROOT
 from tests.integration.payments.settled_books import IN_ORDER, STILL_OPEN, ask
-from tests.integration.payments.weather import FAULTS, POINTS, world
+from tests.integration.payments.weather import FAULTS, GAPS, POINTS, world
 
 TOKENS = ["tok_visa"] * 4 + [
     "tok_declined",
@@ -66,7 +69,15 @@ ACTS = [
     *["capture"] * 2,
     *["refund"] * 4,
     *["message", "time"] * 2,
+    "account",
 ]
+MEANWHILE = ["repeat", "repeat", "look", "message", "time", "capture", "refund", "cancel", "confirm", "account"]
+IN_BETWEEN = st.one_of(
+    st.none(),
+    st.fixed_dictionaries(
+        {"gap": st.sampled_from(GAPS), "what": st.sampled_from(MEANWHILE), "which": st.integers(-9, 9)}
+    ),
+)
 REFUNDABLE = ["tok_visa", "tok_visa", "tok_refund_pending", "tok_refund_fail", "tok_refund_timeout"]
 CAPTURABLE = ["tok_visa", "tok_visa", "tok_capture_timeout", "tok_cancel_timeout", "tok_capture_refused", "tok_expires"]
 SECRET = "whsec_machine"
@@ -82,6 +93,7 @@ def machine(make_world, sessions):
             self.payments = []
             self.requests = []
             self.told = {}
+            self.changes_of_account = 0
             for token, manual in ((refundable, False), (capturable, True)):
                 self.pay({}, amount=1000, currency="EUR", token=token, manual=manual, confirm=None)
 
@@ -130,7 +142,17 @@ def machine(make_world, sessions):
             manual=st.booleans(),
             confirm=st.sampled_from([None, None, None, False]),
             weather=WEATHER,
+            in_between=IN_BETWEEN,
         )
+        def step(self, what, which, weather, in_between, **drawn):
+            if in_between is None:
+                self.act(what, which, weather, **drawn)
+                return
+            number = in_between["which"] + (len(self.requests) if in_between["what"] == "repeat" else which)
+            other = partial(self.act, in_between["what"], abs(number), {}, **drawn)
+            with self.world.interrupted(in_between["gap"], other):
+                self.act(what, which, weather, **drawn)
+
         def act(self, what, which, weather, step, all_of_it, another, **drawn):
             amount = None if all_of_it else drawn["amount"]
             token = drawn["token"] if another else None
@@ -163,6 +185,16 @@ def machine(make_world, sessions):
                     with self.world.storm(**weather):
                         deliver(self.world, sessions, which)
                         process_received(self.world, sessions)
+                case "account":
+                    self.changes_of_account += 1
+                    number, disabled = self.changes_of_account, which % 3 == 0
+                    follow_account(
+                        self.world.ports,
+                        event_id=str(new_id()),
+                        user_id=self.user_id,
+                        sequence=number,
+                        disabled=disabled,
+                    )
                 case "time":
                     # And the job that looks at what is due runs.
                     self.world.clock.step(step)
@@ -199,6 +231,7 @@ def machine(make_world, sessions):
         def teardown(self):
             for _ in range(40):
                 self.world.clock.step(timedelta(days=1))
+                self.world.provider.arrive()
                 process_received(self.world, sessions)
                 self.check()
                 if not ask(sessions, STILL_OPEN):

@@ -16,9 +16,13 @@ from payments_svc.domain.orders import Order
 from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, Outcome
 
 #: what becomes of an order on its way
-FAULTS = ("unreachable", "busy", "lost", "silent", "deaf")
+FAULTS = ("unreachable", "busy", "lost", "late", "silent", "deaf")
 #: where a process may die
 POINTS = ("payment.after_claim", "payment.before_send", "payment.after_send", "payment.before_commit")
+#: where somebody else may come in between: nothing is held there
+GAPS = POINTS[:3]
+#: how long an order is on its way that comes late: not for as long as it takes to be given up
+DELAY = timedelta(minutes=20)
 
 
 class Crash(BaseException):
@@ -41,12 +45,15 @@ class Clock:
 class Stormy:
     """A provider, and the way to it, with a fault for the next order.
 
-    ``unreachable`` and ``busy``: surely not executed. ``lost``: it never arrives, and nobody knows that. ``silent``: it
-    is executed, and the answer is lost. ``deaf``: no question is answered, whatever was asked.
+    ``unreachable`` and ``busy``: surely not executed. ``lost``: it never arrives, and nobody knows that. ``late``: it
+    arrives when nobody waits for it any more. ``silent``: it is executed, and the answer is lost. ``deaf``: no question
+    is answered, whatever was asked.
     """
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, now: Callable[[], datetime]) -> None:
         self._provider = provider
+        self._now = now
+        self._on_its_way: list[tuple[datetime, Order]] = []
         self.fault: str | None = None
         self.executed = 0
 
@@ -61,12 +68,16 @@ class Stormy:
         return self._provider.describe(payment_method)
 
     def execute(self, order: Order) -> Outcome:
-        match self._next("unreachable", "busy", "lost", "silent"):
+        self.arrive()
+        match self._next("unreachable", "busy", "lost", "late", "silent"):
             case "unreachable":
                 return NotExecuted("provider_unreachable")
             case "busy":
                 return NotExecuted("provider_busy", 1)
             case "lost":
+                return MayHaveHappened()
+            case "late":
+                self._on_its_way.append((self._now() + DELAY, order))
                 return MayHaveHappened()
             case "silent":
                 self._provider.execute(order)
@@ -75,6 +86,7 @@ class Stormy:
         return self._provider.execute(order)
 
     def lookup(self, order: Order) -> Outcome | None:
+        self.arrive()
         if self.fault == "deaf":
             return NotExecuted("provider_unreachable")
         return self._provider.lookup(order)
@@ -84,6 +96,14 @@ class Stormy:
 
     def interpret(self, payload: Any) -> Notice:
         return self._provider.interpret(payload)
+
+    def arrive(self) -> None:
+        """Execute what has been on its way for long enough."""
+        now = self._now()
+        arrived = [order for due, order in self._on_its_way if due <= now]
+        self._on_its_way = [each for each in self._on_its_way if each[0] > now]
+        for order in arrived:
+            self._provider.execute(order)
 
     def _next(self, *faults: str) -> str | None:
         found = self.fault if self.fault in faults else None
@@ -100,8 +120,14 @@ class World:
     clock: Clock
     provider: Stormy
     armed: str | None = None
+    gap: str | None = None
+    meanwhile: Callable[[], None] | None = None
 
     def reached(self, point: str, detail: str = "") -> None:
+        if self.meanwhile is not None and self.gap == point:
+            other, self.meanwhile = self.meanwhile, None
+            with self.storm():
+                other()
         if self.armed == point:
             self.armed = None
             raise Crash(point)
@@ -109,19 +135,29 @@ class World:
     @contextmanager
     def storm(self, *, fault: str | None = None, crash: str | None = None) -> Iterator[None]:
         """Let the next order meet a fault, or the process die; a process that is dead does nothing more."""
+        before = self.provider.fault, self.armed
         self.provider.fault, self.armed = fault, crash
         try:
             yield
         except Crash:
             pass
         finally:
-            self.provider.fault = self.armed = None
+            self.provider.fault, self.armed = before
+
+    @contextmanager
+    def interrupted(self, gap: str, other: Callable[[], None]) -> Iterator[None]:
+        """Let another process do something in fair weather while this one is at a certain point."""
+        self.gap, self.meanwhile = gap, other
+        try:
+            yield
+        finally:
+            self.meanwhile = None
 
 
 def world(ports: Ports, sandbox: Callable[[Callable[[], datetime]], Provider]) -> World:
     """:param sandbox: makes the provider, by our clock"""
     clock = Clock()
-    provider = Stormy(sandbox(clock))
+    provider = Stormy(sandbox(clock), clock)
     made = World(ports, clock, provider)
     made.ports = replace(ports, provider=provider, providers={provider.name: provider}, now=clock, reached=made.reached)
     return made

@@ -77,6 +77,20 @@ def test_the_keys_are_fetched_again_at_their_age_so_that_a_withdrawn_one_is_not_
     assert issuer.asked == 2
 
 
+def test_a_key_that_was_new_does_not_keep_the_next_one_from_being_asked_for(issuer, clock):
+    """As when a key is withdrawn just after a rotation: tokens of both new keys come within seconds."""
+    keys = KeySet(issuer, cool_down=5)
+    assert keys.find("k1") is not None
+    clock.advance(6)
+    issuer.document = jwks(k1=KEY, k2=OTHER)
+    assert keys.find("k2") is not None
+    clock.advance(1)
+    issuer.document = jwks(k2=OTHER, k3=KEY)
+    assert keys.find("k3") is not None
+    assert keys.find("k1") is None
+    assert issuer.asked == 3 + 1
+
+
 @pytest.mark.parametrize("failure", [RuntimeError("away"), TimeoutError(), KeyError("x")])
 def test_the_last_known_keys_serve_on_while_the_issuer_is_away(issuer, clock, failure):
     keys = KeySet(issuer, cool_down=5, max_age=300)
