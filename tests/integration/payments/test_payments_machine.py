@@ -55,7 +55,14 @@ TOKENS = ["tok_visa"] * 4 + [
     "tok_expires",
 ]
 CURRENCIES = ["EUR", "EUR", "JPY", "KWD"]
-STEPS = [timedelta(seconds=2), timedelta(minutes=6), timedelta(hours=2), timedelta(days=2), -timedelta(minutes=3)]
+STEPS = [
+    timedelta(seconds=2),
+    timedelta(minutes=6),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(days=2),
+    -timedelta(minutes=3),
+]
 AMOUNTS = st.integers(1, 1000)
 WEATHER = st.fixed_dictionaries(
     {
@@ -85,9 +92,9 @@ SECRET = "whsec_machine"
 
 def machine(make_world, sessions):
     class Histories(RuleBasedStateMachine):
-        @initialize(refundable=st.sampled_from(REFUNDABLE), capturable=st.sampled_from(CAPTURABLE))
-        def begin(self, refundable, capturable):
-            """In fair weather, with something to refund and something to capture."""
+        @initialize(refundable=st.sampled_from(REFUNDABLE), capturable=st.sampled_from(CAPTURABLE), weather=WEATHER)
+        def begin(self, refundable, capturable, weather):
+            """In fair weather, with something to refund and something to capture; then something is charged in any."""
             self.world = make_world()
             self.user_id = str(new_id())
             self.payments = []
@@ -96,6 +103,7 @@ def machine(make_world, sessions):
             self.changes_of_account = 0
             for token, manual in ((refundable, False), (capturable, True)):
                 self.pay({}, amount=1000, currency="EUR", token=token, manual=manual, confirm=None)
+            self.pay(weather, amount=1000, currency="EUR", token="tok_visa", manual=False, confirm=None)
 
         # --- requests ---
 

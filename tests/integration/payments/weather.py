@@ -22,7 +22,7 @@ POINTS = ("payment.after_claim", "payment.before_send", "payment.after_send", "p
 #: where somebody else may come in between: nothing is held there
 GAPS = POINTS[:3]
 #: how long an order is on its way that comes late: not for as long as it takes to be given up
-DELAY = timedelta(minutes=20)
+DELAY = timedelta(minutes=50)
 
 
 class Crash(BaseException):
