@@ -33,6 +33,14 @@ class TooManyDigits(Invalid):
     code = "unusable_json"
 
 
+class TooManyDigitsInPairs(Invalid):
+    code = "validation_failed"
+
+    def __init__(self) -> None:
+        told = "the values hold too many digits in a row"
+        super().__init__(told, errors=[{"pointer": "", "code": "too_long", "detail": told}])
+
+
 def refuse_in_json(value: Any, text: str) -> None:
     """Refuse a card number among the strings and the names of a body.
 
@@ -50,8 +58,17 @@ def refuse_in_json(value: Any, text: str) -> None:
 
 
 def refuse_in_pairs(pairs: Iterable[tuple[str, str]]) -> None:
-    """Refuse a card number among the names and values of a form or a query."""
-    _refuse(each for name, value in pairs for each in (("", name), (f"/{escaped(name)}", value)))
+    """Refuse a card number among the names and values of a form or a query.
+
+    :raises CardNumberRefused: with a pointer to where it is, which holds no card number
+    :raises TooManyDigitsInPairs: to look for one would keep the process busy
+    """
+    texts = [each for name, value in pairs for each in (("", name), (f"/{escaped(name)}", value))]
+    size = sum(characters_to_search(text) for _, text in texts)
+    if size > MOST_SEARCHED:
+        raise TooManyDigitsInPairs
+    if size:
+        _refuse(texts)
 
 
 def refuse_in_query() -> None:

@@ -7,7 +7,6 @@ which sends nothing and fails if the client is gone.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from nameko.exceptions import RpcTimeout, UnknownService
 from prometheus_client import Counter
 
+from gateway.lifetime import Lifetime
 from gateway.notification_messages import HEARTBEAT, ending, message, opening
 from gateway.state import Gateway
 from gateway.streams import Place
@@ -22,7 +22,6 @@ from lib import context, logs
 from lib.context import CallContext
 from lib.errors import DomainError
 from lib.faults import Fault
-from lib.tokens import InvalidToken
 
 log = logs.get("gateway.feed")
 
@@ -33,8 +32,6 @@ HEARTBEAT_EVERY = 15.0
 ASK_EVERY = 30.0
 RETRY_EVERY = 1.0
 ASK_WITHIN = 2.0
-#: no stream lives longer, so that they spread over processes that were started later
-LONGEST = 3600.0
 PAGE = 100
 #: kinds of refusals that another try would meet again
 FINAL = frozenset({"malformed", "invalid", "unauthenticated", "forbidden", "not_found"})
@@ -68,9 +65,7 @@ class Feed:
         self._clock = clock
         now = clock()
         self._began = self._spoke = self._ask_at = now
-        self._token_until = now + call.actor.claims["exp"] - time.time()
-        # Those that begin together, after a restart, do not end together.
-        self._until = now + LONGEST * random.uniform(0.9, 1.0)  # noqa: S311
+        self._life = Lifetime(own, call, clock)
         self._sent = 0
         self._reason = "client_gone"
         self._news: list[Mapping[str, Any]] = []
@@ -119,20 +114,8 @@ class Feed:
 
     def _over(self) -> str | None:
         """Return why the stream must end now, if it must."""
-        now = self._clock()
-        if self._own.streams.closing:
-            return "shutting_down"
-        if now >= self._token_until:
-            return "token_expired"
-        if now >= self._until:
-            return "too_long"
-        actor = self._call.actor
-        try:
-            self._own.revocations.check(str(actor.id), str(actor.session_id))
-        except InvalidToken:
-            return "session_ended"
-        # What an answer of users_svc has said.
-        return None if self._reason == "client_gone" else self._reason
+        # Or what an answer of users_svc has said.
+        return self._life.over() or (None if self._reason == "client_gone" else self._reason)
 
     def _messages(self) -> bytes:
         news, self._news = self._news, []

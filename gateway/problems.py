@@ -149,7 +149,7 @@ CODES: dict[str, str] = {
     "capture_not_allowed": "only staff captures here",
     "capture_refused": "the provider refused; `decline_code` says why",
     "cancel_refused": "the provider refused; `decline_code` says why",
-    "payment_method_required": "there is no payment method to charge",
+    "payment_method_required": "there is no payment method to charge, or its customer has had it forgotten",
     "capture_exceeds_authorized": "more than was set aside; `capturable` says how much is",
     "invalid_capture_method": "there is no such way to capture",
     "invalid_cancellation_reason": "there is no such reason",

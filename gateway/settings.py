@@ -78,6 +78,7 @@ CONFIG: dict[str, Rule] = {
     "PUBLIC_URL": url("http", "https"),
     "REDIS_URL": url("redis", "rediss", "unix"),
     "RPC_TIMEOUT_PAYMENTS": seconds(0.1, 600),
+    "EXPORT_WAIT": seconds(0.1, 600),
     "TRUSTED_PROXIES": networks,
     "CORS_ORIGINS": origins,
     "METRICS_TOKEN": optional_text,
@@ -116,6 +117,7 @@ class Settings:
     audience: str
     rpc_timeout: float
     payments_timeout: float
+    export_wait: float
     trusted_proxies: tuple[Network, ...]
     cors_origins: frozenset[str]
     metrics_token: str = field(repr=False)
@@ -138,6 +140,7 @@ class Settings:
             audience=config["JWT_AUDIENCE"],
             rpc_timeout=float(config["RPC_TIMEOUT"]),
             payments_timeout=float(config["RPC_TIMEOUT_PAYMENTS"]),
+            export_wait=float(config["EXPORT_WAIT"]),
             trusted_proxies=_networks("TRUSTED_PROXIES", config["TRUSTED_PROXIES"]),
             cors_origins=frozenset(_items(config["CORS_ORIGINS"])),
             metrics_token=config["METRICS_TOKEN"],

@@ -102,6 +102,7 @@ def list_payment_trail(data: dict[str, Any], payment_id: str) -> Response:
 def check_payment_now(data: dict[str, Any], payment_id: str) -> Response:
     """Ask the provider now what became of a payment and its refunds
 
-    Instead of at `next_check_at`. Nothing is done twice by it.
+    Instead of at `next_check_at`; also about refunds that have succeeded, which a bank may have sent back. Nothing is
+    done twice by it. Refunds that there is no time left to ask about are shown as they are: ask again.
     """
     return answer(_payments().check_payment_now(payment_id=payment_id, **data), cache=NO_STORE)

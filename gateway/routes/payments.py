@@ -173,7 +173,8 @@ def get_payment(payment_id: str) -> Response:
 def confirm_payment(data: dict[str, Any], payment_id: str) -> Response:
     """Charge a payment, or go on after the customer has acted
 
-    With another `payment_method` after a decline; with `authentication` where the status is `requires_action`.
+    With another `payment_method` after a decline, or where the payment's own was a kept one and is forgotten; with
+    `authentication` where the status is `requires_action`.
     """
     return _change("confirm_payment", payment_id, data)
 

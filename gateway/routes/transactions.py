@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response, g, request
 
 from gateway.answers import NO_STORE, answer, encoded
 from gateway.bearer import signed_in
+from gateway.export import Export, Lines
 from gateway.fields import Choice, PageQuery, Shape, Text
 from gateway.inputs import query
 from gateway.limits import limited_per_account
 from gateway.openapi import Routes, operation
 from gateway.rpc import services
 from gateway.state import gateway
-from gateway.streams import Place
 
 blueprint = Routes("transactions", __name__, url_prefix="/api/v1", description="The history of an account's money")
 
@@ -26,8 +26,8 @@ FROM = {"description": "From this time on: RFC 3339, or a day (UTC)", "example":
 TO = {"description": "Before this time: RFC 3339, or a day (UTC)", "example": "2026-02-01"}
 CSV, NDJSON = "text/csv", "application/x-ndjson"
 COLUMNS = (
-    "id",
     "type",
+    "id",
     "amount",
     "amount_decimal",
     "currency",
@@ -39,6 +39,9 @@ COLUMNS = (
 )
 WORDS = ("description", "reference")
 """Columns with customers' own words."""
+
+NOTE = "description"
+"""Column that says in the last row what JSON says in `rows` or `code`: none that somebody adds up."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What spreadsheets take for the beginning of a formula."""
@@ -88,80 +91,77 @@ def export_transactions(data: dict[str, Any]) -> Response:
     """Export the own transactions, newest first
 
     As CSV (RFC 4180, UTF-8, with a header line) or as NDJSON, one object a line. It comes as it is read, whatever its
-    length; what is booked meanwhile is not in it. If something breaks on the way, so does the connection: an export
-    that ends as HTTP says is complete. In CSV, words that a spreadsheet would take for a formula have a `'` before
-    them.
+    length; what is booked meanwhile is not in it.
+
+    **The last line says whether it is complete.** Its `type` is `end` if it is, with the number of transactions: in
+    NDJSON `{"type":"end","rows":2}`, in CSV a row whose first column is `end` and whose `description` is the number.
+    Else its `type` is `error`, with a `code` (in CSV: the `description`): `token_expired`, `session_ended`, `too_long`
+    (after at most an hour), `shutting_down`, or why no more could be read, after some tries. Then, and if neither
+    comes, ask again from the beginning.
+
+    In CSV, words that a spreadsheet would take for a formula have a `'` before them.
     """
-    as_csv = data.pop("format") == "csv"
+    lines: Lines = CsvLines() if data.pop("format") == "csv" else JsonLines()
+    extension, content_type = ("csv", f"{CSV}; charset=utf-8") if isinstance(lines, CsvLines) else ("ndjson", NDJSON)
     headers = {"Cache-Control": NO_STORE, "X-Accel-Buffering": "no"}
-    extension = "csv" if as_csv else "ndjson"
     headers["Content-Disposition"] = f'attachment; filename="transactions.{extension}"'
-    own, owner = gateway(), g.call.actor.id
-    # This view outlives the request's context.
-    payments = services().payments_svc
-    place = own.streams.enter(owner)
+    # What is sent outlives the request's context.
+    own, call = gateway(), g.call
+    asked = {"user_id": call.actor.id, **data}
+    place = own.streams.enter(call.actor.id)
     try:
         # The first page is asked for before anything is sent, so that what is wrong can still be said.
-        first = payments.export_transactions(user_id=owner, **data)
+        first = services().payments_svc.export_transactions(**asked)
         if request.method == "HEAD":
             place.leave()
-            return Response(b"", headers=headers, content_type=f"{CSV}; charset=utf-8" if as_csv else NDJSON)
-        write = _csv_lines if as_csv else _json_lines
-        lines = Export(place, first, lambda at: payments.export_transactions(user_id=owner, cursor=at, **data), write)
+            return Response(b"", headers=headers, content_type=content_type)
+
+        def ask(view: Any, cursor: str) -> Mapping[str, Any]:
+            page: Mapping[str, Any] = view.payments_svc.export_transactions(cursor=cursor, **asked)
+            return page
+
+        export = Export(own, place, call, first=first, ask=ask, lines=lines)
     except BaseException:
         place.leave()
         raise
-    return Response(lines, headers=headers, content_type=f"{CSV}; charset=utf-8" if as_csv else NDJSON)
+    return Response(export, headers=headers, content_type=content_type)
 
 
-class Export:
-    """The pages of an export as they are asked for: one at a time is in memory."""
+class CsvLines:
+    """One row each, after one with the names of the columns."""
 
-    def __init__(
-        self,
-        place: Place,
-        first: dict[str, Any],
-        following: Callable[[str], dict[str, Any]],
-        write: Callable[[list[dict[str, Any]], bool], bytes],
-    ) -> None:
-        self._place = place
-        self._pages = self._written(first, following, write)
+    def rows(self, rows: Sequence[Mapping[str, Any]], *, first: bool) -> bytes:
+        return _csv(([COLUMNS] if first else []) + [[_cell(name, row[name]) for name in COLUMNS] for row in rows])
+
+    def end(self, rows: int) -> bytes:
+        return self._last("end", rows)
+
+    def error(self, code: str) -> bytes:
+        return self._last("error", code)
 
     @staticmethod
-    def _written(
-        page: dict[str, Any],
-        following: Callable[[str], dict[str, Any]],
-        write: Callable[[list[dict[str, Any]], bool], bytes],
-    ) -> Iterator[bytes]:
-        yield write(page["data"], True)
-        while page["next_cursor"] is not None:
-            page = following(page["next_cursor"])
-            yield write(page["data"], False)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._pages
-
-    def close(self) -> None:
-        """The client has it all, or has gone."""
-        self._place.leave()
-
-    def __del__(self) -> None:
-        # A server that throws it away without closing it must not keep its place for ever.
-        self._place.abandon()
+    def _last(kind: str, note: Any) -> bytes:
+        return _csv([[{"type": kind, NOTE: note}.get(name) for name in COLUMNS]])
 
 
-def _csv_lines(rows: list[dict[str, Any]], with_header: bool) -> bytes:
+class JsonLines:
+    """One object each."""
+
+    def rows(self, rows: Sequence[Mapping[str, Any]], *, first: bool) -> bytes:  # noqa: ARG002  (CSV needs it)
+        return b"".join(encoded(row) + b"\n" for row in rows)
+
+    def end(self, rows: int) -> bytes:
+        return encoded({"type": "end", "rows": rows}) + b"\n"
+
+    def error(self, code: str) -> bytes:
+        return encoded({"type": "error", "code": code}) + b"\n"
+
+
+def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
     text = io.StringIO()
-    writer = csv.writer(text)
-    if with_header:
-        writer.writerow(COLUMNS)
-    writer.writerows([_cell(name, row[name]) for name in COLUMNS] for row in rows)
+    csv.writer(text).writerows(rows)
     return text.getvalue().encode("utf-8", "replace")
 
 
 def _cell(name: str, value: Any) -> Any:
     return f"'{value}" if name in WORDS and value and value.startswith(FORMULA) else value
-
-
-def _json_lines(rows: list[dict[str, Any]], _first: bool) -> bytes:
-    return b"".join(encoded(row) + b"\n" for row in rows)

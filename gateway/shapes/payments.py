@@ -33,7 +33,10 @@ COMPONENTS: dict[str, Schema] = {
         amount_capturable={**AMOUNT, "description": "Set aside and not captured, in the currency's minor unit"},
         amount_captured=AMOUNT,
         amount_refunded=AMOUNT,
-        payment_method=maybe(),
+        payment_method=maybe(
+            description="The id of the kept payment method that it was or is to be charged with, given or the default; "
+            "else the token that you gave. The token of a kept one is shown nowhere"
+        ),
         decline_code=maybe(),
         description=maybe(),
         metadata={"type": "object", "additionalProperties": text()},

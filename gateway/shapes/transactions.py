@@ -27,7 +27,9 @@ COMPONENTS: dict[str, Schema] = {
         created_at=TIME,
     ),
     "TransactionPage": page_of("Transaction"),
-    "TransactionExport": text(description="A line for each transaction, newest first"),
+    "TransactionExport": text(
+        description="A line for each transaction, newest first, and a last one: its `type` is `end` or `error`"
+    ),
 }
 
 TRANSACTION_EXAMPLE = {
@@ -47,7 +49,8 @@ EXAMPLES: dict[str, Any] = {
     "Transaction": TRANSACTION_EXAMPLE,
     "TransactionPage": {"data": [TRANSACTION_EXAMPLE], "next_cursor": None},
     "TransactionExport": (
-        "id,type,amount,amount_decimal,currency,payment_id,refund_id,description,reference,created_at\r\n"
-        f"{TRANSACTION_ID},refund,-500,-5.00,EUR,{PAYMENT_ID},{REFUND_ID},Two books,order-1234,{WHEN}\r\n"
+        "type,id,amount,amount_decimal,currency,payment_id,refund_id,description,reference,created_at\r\n"
+        f"refund,{TRANSACTION_ID},-500,-5.00,EUR,{PAYMENT_ID},{REFUND_ID},Two books,order-1234,{WHEN}\r\n"
+        "end,,,,,,,1,,\r\n"
     ),
 }

@@ -49,6 +49,7 @@ UNTOLD = frozenset(
         "operation_started_at",
         "authentication",
         "action_until",
+        "payment_method_id",
         "provider_reference",
         "amount_refunding",
         "checks",
@@ -61,7 +62,8 @@ UNTOLD = frozenset(
 
 def snapshot(entity: Payment | Refund) -> Row:
     """Return the fields that are told, as they are now, in a form that JSON can keep."""
-    return {each.name: _plain(getattr(entity, each.name)) for each in fields(entity) if each.name not in UNTOLD}
+    told = {each.name: _plain(getattr(entity, each.name)) for each in fields(entity) if each.name not in UNTOLD}
+    return told | {"payment_method": entity.shown_method} if isinstance(entity, Payment) else told
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from payments_svc.application.answers import CANCEL_REFUSED, Answer, payment_answer, snapshot
-from payments_svc.application.check_payment import AttemptMayBeKnown, ask_about_last, once_known
+from payments_svc.application.check_payment import make_sure, once_sure
 from payments_svc.application.operations import (
     actor_of,
     check_active,
@@ -18,7 +18,7 @@ from payments_svc.application.ports import Ports
 from payments_svc.application.settlement import Task, keep
 from payments_svc.domain.arguments import parse_user_id
 from payments_svc.domain.idempotency import Claim, Step
-from payments_svc.domain.payment_errors import InvalidCancellationReason, OperationInProgress
+from payments_svc.domain.payment_errors import InvalidCancellationReason
 from payments_svc.domain.payment_status import CancellationReason
 
 R = CancellationReason
@@ -44,7 +44,7 @@ def cancel_payment(
     """
     requested_by, target = parse_user_id(user_id), parse_payment_id(payment_id)
 
-    def begin(sure_of: int | None = None) -> Task | Answer:
+    def begin(sure_of: int | None) -> Task | Answer:
         asked = Claim.open(
             user_id=requested_by,
             operation=f"cancel_payment:{target}",
@@ -64,8 +64,7 @@ def cancel_payment(
                 if not may_act_for_others:
                     check_active(uow, requested_by, now)
                 why, overdue = _reason(reason), now + ports.rules.patience
-                if payment.may_be_known and payment.version != sure_of:
-                    raise AttemptMayBeKnown if sure_of is None else OperationInProgress
+                make_sure(payment, sure_of)
                 payment.begin_cancel(claim.attempt_id, reason=why, now=now, check_at=overdue)
             if claim is not asked:
                 claim.resume(now)
@@ -80,11 +79,7 @@ def cancel_payment(
             uow.commit()
             return task
 
-    try:
-        task = once_known(ports, target, begin)
-    except AttemptMayBeKnown:
-        sure_of = ask_about_last(ports, target)
-        task = once_known(ports, target, lambda: begin(sure_of))
+    task = once_sure(ports, target, begin)
     if isinstance(task, Answer):
         return task
     body, replayed = perform(ports, task)

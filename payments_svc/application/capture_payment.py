@@ -14,11 +14,12 @@ from payments_svc.application.operations import (
     perform,
     told_before,
 )
-from payments_svc.application.ports import Ports
+from payments_svc.application.ports import Ports, Row
 from payments_svc.application.settlement import Task, keep
 from payments_svc.domain.arguments import parse_user_id
 from payments_svc.domain.idempotency import Claim, Step
-from payments_svc.domain.payment_errors import CaptureNotAllowed
+from payments_svc.domain.payment_errors import CaptureNotAllowed, CaptureRefused
+from payments_svc.domain.payment_status import PaymentStatus
 
 
 def capture_payment(
@@ -59,8 +60,7 @@ def capture_payment(
             claim, step = enter(ports, uow, asked, redelivered=redelivered)
             payment = get_for(uow, target, requested_by, anybodys=may_act_for_others)
             if step is Step.REPLAY:
-                body = told_before(ports, claim, payment)
-                return payment_answer(body, replayed=True, refusal=CAPTURE_REFUSED)
+                return _answer(told_before(ports, claim, payment), replayed=True)
             if step is Step.BEGIN:
                 if not may_act_for_others:
                     check_active(uow, requested_by, now)
@@ -78,4 +78,13 @@ def capture_payment(
     if isinstance(task, Answer):
         return task
     body, replayed = perform(ports, task)
+    return _answer(body, replayed=replayed)
+
+
+def _answer(body: Row, *, replayed: bool) -> Answer:
+    """Tell nobody of success who found nothing to take any more."""
+    if body["status"] == PaymentStatus.CANCELED:
+        code = f"authorization_{body['cancellation_reason']}"
+        message = "nothing is set aside any more, and the payment is canceled"
+        raise CaptureRefused(message, decline_code=code, payment_id=body["id"], replayed=replayed)
     return payment_answer(body, replayed=replayed, refusal=CAPTURE_REFUSED)

@@ -8,6 +8,7 @@ from uuid import UUID
 from payments_svc.application.check_payment import check_payment
 from payments_svc.application.check_refund import check_refund
 from payments_svc.application.ports import Ports
+from payments_svc.domain.outcome import ProviderBusy
 
 AT_MOST = 50
 """Checks of one run of the job."""
@@ -38,7 +39,10 @@ def check_due(ports: Ports, *, failed: Callable[[UUID, Exception], None], at_mos
         for id, check in checks:
             try:
                 check()
+            except ProviderBusy:
+                # What is left is due again soon, and would be refused as this was.
+                return done
             except Exception as exc:
                 failed(id, exc)
-        done += len(checks)
+            done += 1
     return done

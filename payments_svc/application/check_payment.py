@@ -14,12 +14,14 @@ from payments_svc.application.ports import Ports, UnitOfWork
 from payments_svc.application.settlement import Settled, Task, keep, seen_as, settle
 from payments_svc.domain.customer import Customer
 from payments_svc.domain.outcome import (
+    DEFINITE,
     Accepted,
     ActionRequired,
     Authorized,
     MayHaveHappened,
     NotExecuted,
     Outcome,
+    ProviderBusy,
     Refused,
     Succeeded,
     Voided,
@@ -30,7 +32,6 @@ from payments_svc.domain.payment_errors import OperationInProgress
 from payments_svc.domain.payment_status import CancellationReason, Operation, OperationStatus, PaymentStatus
 
 Begun = TypeVar("Begun")
-DEFINITE = (Succeeded, Authorized, Refused, Voided)
 LOOKS = 2
 """How often to look at something that changes while it is looked at."""
 OF_CHARGE = (Operation.CHARGE, Operation.AUTHENTICATE)
@@ -53,26 +54,52 @@ class AttemptMayBeKnown(Exception):
     """The last attempt is believed not to have been executed, and nobody has made sure."""
 
 
-def ask_about_last(ports: Ports, payment_id: UUID) -> int:
+def once_sure(ports: Ports, payment_id: UUID, begin: Callable[[int | None], Begun]) -> Begun:
+    """Begin something as `once_known` does; before anything that must not come after a charge, ask about the last one.
+
+    :param begin: given the version of the payment about whose last attempt the provider was asked, None so far; calls
+        `make_sure`
+    """
+    try:
+        return once_known(ports, payment_id, lambda: begin(None))
+    except AttemptMayBeKnown:
+        sure_of = _ask_about_last(ports, payment_id)
+    return once_known(ports, payment_id, lambda: begin(sure_of))
+
+
+def make_sure(payment: Payment, sure_of: int | None) -> None:
+    """Let nothing begin while the provider may know better of an attempt that is believed not to have been executed.
+
+    :raises AttemptMayBeKnown: nobody has asked; `once_sure` does
+    :raises OperationInProgress: the payment has changed since somebody did
+    """
+    if payment.may_be_known and payment.version != sure_of:
+        raise AttemptMayBeKnown if sure_of is None else OperationInProgress
+
+
+def _ask_about_last(ports: Ports, payment_id: UUID) -> int:
     """Ask about an attempt that is believed not to have been executed, and settle it if it was.
 
     :returns: the version of the payment that was asked about: in another one it is not certain any more
     :raises OperationInProgress: the provider is at it, or there is no time to ask
     :raises ProviderUnreachable: it does not tell
+    :raises ProviderBusy: it wants us to wait
     """
     if not has_time(ports):
         raise OperationInProgress
     with ports.unit_of_work() as uow:
         payment = uow.payments.look(payment_id)
     task = _task(payment, SYSTEM)
-    match look_up(ports.providers[task.provider], task.order):
+    match look_up(ports, task.provider, task.order):
         case Succeeded() | Authorized() as done:
             settle(ports, task, done)
         case None | Refused() | Voided():
             pass
-        case MayHaveHappened():
+        case MayHaveHappened() as silence:
+            answered(silence)
             raise refusal_of(NotExecuted("provider_unreachable"))
-        case _:
+        case begun:
+            settle(ports, task, begun)
             raise OperationInProgress
     return payment.version
 
@@ -89,13 +116,19 @@ def check_payment(ports: Ports, payment_id: UUID, by: By = SYSTEM, *, due: bool 
     same state.
 
     :param due: its time has come (`Payment.next_check_at`): a customer who had to act has not
+    :raises ProviderBusy: if it is due, and the provider wants us to wait: this was no look, and does not count as one
     """
     for _ in range(LOOKS):
         with ports.unit_of_work() as uow:
             payment = uow.payments.look(payment_id)
         if payment.attempt_id is None or payment.is_final:
             return False
-        settled = _look(ports, payment, by, due=due)
+        try:
+            settled = _look(ports, payment, by, due=due)
+        except ProviderBusy:
+            if due:
+                raise
+            settled = None
         if settled is None:
             return False
         if settled.is_ours:
@@ -116,7 +149,7 @@ def _look(ports: Ports, payment: Payment, by: By, *, due: bool) -> Settled | Non
 
 def _listen(ports: Ports, payment: Payment, task: Task, *, due: bool) -> Settled:
     """Nothing is under way; ask what the last charge has become."""
-    known = look_up(ports.providers[task.provider], task.order)
+    known = answered(look_up(ports, task.provider, task.order))
     if payment.status is PaymentStatus.REQUIRES_ACTION and due and isinstance(known, ActionRequired | None):
         return _give_up(ports, payment, task.by)
     return settle(ports, task, known or MayHaveHappened())
@@ -154,7 +187,7 @@ def _take_over(ports: Ports, seen: Payment, task: Task) -> Settled | None:
             keep(uow, payment, task.by, now)
             task = replace(task, run=run, seen=seen_as(payment), anew=_may_be_executed(uow, payment, now))
             uow.commit()
-    outcome = carry_out(ports, task) if is_dead else look_up(ports.providers[task.provider], task.order)
+    outcome = answered(carry_out(ports, task) if is_dead else look_up(ports, task.provider, task.order))
     if is_dead or isinstance(outcome, DEFINITE):
         return settle(ports, task, outcome or MayHaveHappened())
     return None
@@ -168,13 +201,31 @@ def _may_be_executed(uow: UnitOfWork, payment: Payment, now: datetime) -> bool:
 def _found_out(ports: Ports, payment: Payment, task: Task) -> Outcome:
     """Return what became of an operation that is unknown, or that the provider is at."""
     if payment.operation in OF_CHARGE:
-        known = look_up(ports.providers[task.provider], task.order)
+        known = answered(look_up(ports, task.provider, task.order))
+        if known is None and payment.operation is Operation.AUTHENTICATE:
+            known = _became(ports, payment, task)
         outcome = known or _silence(ports, payment)
     else:
         # The same attempt again is the same operation: if it was not executed so far, it is now.
-        outcome = carry_out(ports, task)
+        outcome = answered(carry_out(ports, task)) or MayHaveHappened()
     still = payment.operation_status is OperationStatus.ACCEPTED and isinstance(outcome, MayHaveHappened)
     return Accepted() if still else outcome
+
+
+def _became(ports: Ports, payment: Payment, task: Task) -> Outcome | None:
+    """The provider was never told that the customer has acted; it may know that from the customer's bank."""
+    known = answered(look_up(ports, task.provider, payment.charge_order()))
+    return known if isinstance(known, DEFINITE) else None
+
+
+def answered(outcome: Outcome | None) -> Outcome | None:
+    """Return it, unless there is none because the provider wants us to wait.
+
+    :raises ProviderBusy: it does
+    """
+    if isinstance(outcome, MayHaveHappened) and outcome.retry_after is not None:
+        raise refusal_of(NotExecuted("provider_busy", outcome.retry_after))
+    return outcome
 
 
 def _silence(ports: Ports, payment: Payment) -> Outcome:

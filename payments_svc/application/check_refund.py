@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from payments_svc.application.check_payment import LOOKS, has_time, is_past
+from payments_svc.application.check_payment import LOOKS, answered, has_time, is_past
 from payments_svc.application.history_ports import SYSTEM, By
 from payments_svc.application.operations import carry_out, look_up
 from payments_svc.application.ports import Ports
 from payments_svc.application.settlement import Settled, Task, seen_as, settle
 from payments_svc.domain.idempotency import ClaimStatus
-from payments_svc.domain.outcome import Accepted, MayHaveHappened, Outcome, Refused, Succeeded
+from payments_svc.domain.outcome import Accepted, MayHaveHappened, Outcome, ProviderBusy, Refused, Succeeded
 from payments_svc.domain.payment import Payment
 from payments_svc.domain.refund import Refund, RefundStatus
 
@@ -33,13 +33,19 @@ def check_refund(ports: Ports, refund_id: UUID, by: By = SYSTEM, *, due: bool = 
     A refund that has succeeded is asked about, too: a bank may have sent it back.
 
     :param due: its time has come (`Refund.next_check_at`)
+    :raises ProviderBusy: as `check_payment`
     """
     for _ in range(LOOKS):
         with ports.unit_of_work() as uow:
             refund = uow.refunds.look(refund_id)
             payment = uow.payments.look(refund.payment_id)
         task = _task(payment, refund, by, due=due or is_past(refund.next_check_at, ports.now()))
-        settled = _look(ports, refund, task)
+        try:
+            settled = _look(ports, refund, task)
+        except ProviderBusy:
+            if due:
+                raise
+            settled = None
         if settled is None:
             return False
         if settled.is_ours:
@@ -56,9 +62,10 @@ def _look(ports: Ports, refund: Refund, task: Task) -> Settled | None:
             task, found = _take_over(ports, task, refund.id)
         case RefundStatus.UNKNOWN:
             # The same attempt again is the same refund: if it was not executed so far, it is now.
-            found = carry_out(ports, task)
+            found = answered(carry_out(ports, task))
         case RefundStatus.SUCCEEDED:
-            found = _known_for_certain(ports, task)
+            # Nothing is open, so that silence is only news to the clock.
+            found = _known_for_certain(ports, task) or (MayHaveHappened() if task.due else None)
         case _:
             return None
     return None if found is None else settle(ports, task, found)
@@ -80,13 +87,13 @@ def _take_over(ports: Ports, task: Task, refund_id: UUID) -> tuple[Task, Outcome
             task = replace(task, run=running.resume(now))
             uow.commit()
     if running is not None:
-        return task, _known_for_certain(ports, task) if task.run is None else carry_out(ports, task)
-    outcome = carry_out(ports, task)
+        return task, _known_for_certain(ports, task) if task.run is None else answered(carry_out(ports, task))
+    outcome = answered(carry_out(ports, task))
     return task, Accepted() if isinstance(outcome, MayHaveHappened) else outcome
 
 
 def _known_for_certain(ports: Ports, task: Task) -> Outcome | None:
-    known = look_up(ports.providers[task.provider], task.order)
+    known = answered(look_up(ports, task.provider, task.order))
     return known if isinstance(known, DEFINITE) else None
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from payments_svc.application.answers import Answer, payment_answer, snapshot
-from payments_svc.application.check_payment import once_known
-from payments_svc.application.means import default_means, find_means
+from payments_svc.application.check_payment import make_sure, once_sure
+from payments_svc.application.means import check_still_kept, default_means, find_means
 from payments_svc.application.operations import (
     actor_of,
     charge_told_before,
@@ -36,14 +36,16 @@ def confirm_payment(
     authentication: str | None = None,
     redelivered: bool = False,
 ) -> Answer:
-    """Three steps as in `create_payment`; disabled customers as there.
+    """Three steps as in `create_payment`; disabled customers as there. Before another attempt is made, the provider is
+    asked about one that is believed not to have been executed.
 
-    :param payment_method: None for the payment's own unless that was declined, and else for the customer's default
+    :param payment_method: None for the payment's own unless that was declined, and else for the customer's default.
+        One that its customer has had forgotten since is not charged, nor is the default in its place
     :param authentication: what the customer did, where the client tells and not the provider
     """
     customer_id, target = parse_user_id(user_id), parse_payment_id(payment_id)
 
-    def begin() -> Task | Answer:
+    def begin(sure_of: int | None) -> Task | Answer:
         asked = Claim.open(
             user_id=customer_id,
             # With the payment, as the key belongs to the route, and that names the payment.
@@ -65,7 +67,7 @@ def confirm_payment(
             customer = uow.customers.add_or_get(Customer(customer_id, now))
             if step is Step.BEGIN:
                 customer.check_active()
-                _begin(ports, uow, claim, payment, payment_method, authentication)
+                _begin(ports, uow, claim, payment, payment_method, authentication, sure_of)
             if claim is not asked:
                 claim.resume(now)
                 payment.resume(now)
@@ -75,7 +77,7 @@ def confirm_payment(
             uow.commit()
             return task
 
-    task = once_known(ports, target, begin)
+    task = once_sure(ports, target, begin)
     if isinstance(task, Answer):
         return task
     body, replayed = perform(ports, task)
@@ -97,6 +99,7 @@ def _begin(
     payment: Payment,
     payment_method: str | None,
     authentication: str | None,
+    sure_of: int | None,
 ) -> None:
     now = ports.now()
     overdue = now + ports.rules.patience
@@ -107,9 +110,20 @@ def _begin(
             raise PaymentNotConfirmable("the customer has to act first; cancel it to use another payment method")
         payment.begin_authentication(claim.attempt_id, result=authentication, now=now, check_at=overdue)
         return
-    provider, token = ports.provider.name, None
+    provider, token, method_id = ports.provider.name, None, None
     if payment_method is not None:
-        provider, token = find_means(ports, uow, payment.customer_id, payment_method)
+        provider, token, method_id = find_means(ports, uow, payment.customer_id, payment_method)
     elif payment.needs_means:
-        provider, token = default_means(uow, payment.customer_id)
-    payment.begin_charge(claim.attempt_id, payment_method=token, provider=provider, now=now, check_at=overdue)
+        provider, token, method_id = default_means(uow, payment.customer_id)
+    elif payment.is_chargeable:
+        check_still_kept(uow, payment)
+    if not payment.can_repeat(claim.attempt_id):
+        make_sure(payment, sure_of)
+    payment.begin_charge(
+        claim.attempt_id,
+        payment_method=token,
+        payment_method_id=method_id,
+        provider=provider,
+        now=now,
+        check_at=overdue,
+    )

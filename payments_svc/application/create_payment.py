@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from payments_svc.application.answers import Answer, payment_answer, snapshot
-from payments_svc.application.means import default_means, find_means
+from payments_svc.application.means import check_still_kept, default_means, find_means
 from payments_svc.application.operations import actor_of, charge_told_before, check_active, enter, payment_task, perform
 from payments_svc.application.ports import Ports, UnitOfWork
 from payments_svc.application.settlement import Task, keep
@@ -76,12 +76,13 @@ def create_payment(
             details = Details(description, {} if metadata is None else metadata, reference)
             if not isinstance(confirm, bool | None):
                 raise BadArgument("confirm is true or false", "/confirm")
-            provider, token = None, None
-            if payment_method is not None:
-                provider, token = find_means(ports, uow, customer_id, payment_method)
-            elif charged:
-                provider, token = default_means(uow, customer_id)
+            # Before the means of payment are looked for: none is taken that is being forgotten.
             check_active(uow, customer_id, now)
+            provider, token, method_id = None, None, None
+            if payment_method is not None:
+                provider, token, method_id = find_means(ports, uow, customer_id, payment_method)
+            elif charged:
+                provider, token, method_id = default_means(uow, customer_id)
             payment = Payment.open(
                 id=claim.payment_id,
                 customer_id=customer_id,
@@ -90,6 +91,7 @@ def create_payment(
                 now=now,
                 capture_method=_capture_method(capture_method),
                 payment_method=token,
+                payment_method_id=method_id,
                 provider=provider,
             )
             _refuse_second_reference(uow, payment)
@@ -105,6 +107,7 @@ def create_payment(
             anew = customer.is_active
             if step is Step.BEGIN:
                 customer.check_active()
+                check_still_kept(uow, payment)
             claim.resume(now)
             payment.resume(now)
         if charged and step is Step.BEGIN:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from payments_svc.application.history_ports import PaymentFilter, Period
-from payments_svc.application.pages import Page, page
+from payments_svc.application.pages import Page, page_by_time
 from payments_svc.application.ports import Ports
 from payments_svc.domain.arguments import BadArgument, checked_text, parse_user_id
 from payments_svc.domain.details import MAX_REFERENCE
@@ -40,8 +40,9 @@ def find_payments(
         reference=None if reference is None else checked_text(reference, "/reference", longest=MAX_REFERENCE),
         period=Period(parse_moment(since, "/from"), parse_moment(until, "/to")),
     )
-    return page(
+    return page_by_time(
         lambda at_most, before: ports.history.find_payments(wanted, limit=at_most, before=before),
+        time="created_at",
         of=f"found:{wanted}:",
         limit=limit,
         cursor=cursor,

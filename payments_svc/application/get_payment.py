@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from payments_svc.application.check_payment import check_payment, has_time, is_past
 from payments_svc.application.ports import Ports, Row
 from payments_svc.domain.arguments import parse_id, parse_user_id
+from payments_svc.domain.outcome import ProviderBusy
 from payments_svc.domain.payment_errors import PaymentNotFound
 
 
@@ -14,7 +17,8 @@ def get_payment(ports: Ports, *, user_id: str, payment_id: str) -> Row:
     due_at = payment["next_check_at"]
     if not is_past(due_at, ports.now()) or not has_time(ports) or not _is_ours_to_check(ports, payment):
         return payment
-    check_payment(ports, payment["id"], due=True)
+    with suppress(ProviderBusy):
+        check_payment(ports, payment["id"], due=True)
     return find_payment(ports, user_id=user_id, payment_id=payment_id)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from payments_svc.application.check_payment import has_time, is_past
 from payments_svc.application.check_refund import check_refund
 from payments_svc.application.ports import Ports, Row
 from payments_svc.domain.arguments import parse_id, parse_user_id
+from payments_svc.domain.outcome import ProviderBusy
 from payments_svc.domain.refund import RefundNotFound
 
 
@@ -15,7 +18,8 @@ def get_refund(ports: Ports, *, user_id: str, refund_id: str) -> Row:
     due_at = refund["next_check_at"]
     if not is_past(due_at, ports.now()) or not has_time(ports) or not _is_ours_to_check(ports, refund):
         return refund
-    check_refund(ports, refund["id"], due=True)
+    with suppress(ProviderBusy):
+        check_refund(ports, refund["id"], due=True)
     return _find(ports, user_id, refund_id)
 
 

@@ -52,6 +52,14 @@ class Period:
     until: datetime | None = None
 
 
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where a page ended in a list that is sorted by time, and by id among equals."""
+
+    moment: datetime
+    id: UUID
+
+
 @dataclass(frozen=True)
 class PaymentFilter:
     """What the staff looks for; None is anything.
@@ -66,17 +74,21 @@ class PaymentFilter:
 
 
 class History(Protocol):
-    """Questions about the past, which change nothing and lock nothing. Lists are newest first."""
+    """Questions about the past, which change nothing and lock nothing. Lists are newest first.
 
-    def transactions(self, customer_id: UUID, period: Period, *, limit: int, before: UUID | None) -> list[Row]:
-        """Return up to `limit` movements of a customer's money that are older than `before`.
+    Lists with a period are sorted by the very times that the period is about, and not by ids: an id is made by another
+    look at the clock, or by another clock, so by ids a row could be missing from both of two neighbouring periods.
+    """
+
+    def transactions(self, customer_id: UUID, period: Period, *, limit: int, before: Place | None) -> list[Row]:
+        """Return up to `limit` movements of a customer's money that come after `before`, by ``posted_at``.
 
         :returns: each ``id, kind, amount, currency, payment_id, refund_id, description, reference, posted_at``; the
             amount in minor units, positive for what was paid and negative for what went back
         """
 
-    def find_payments(self, wanted: PaymentFilter, *, limit: int, before: UUID | None) -> list[Row]:
-        """Return up to `limit` payments of anybody, older than `before`."""
+    def find_payments(self, wanted: PaymentFilter, *, limit: int, before: Place | None) -> list[Row]:
+        """Return up to `limit` payments of anybody that come after `before`, by ``created_at``."""
 
     def payment(self, payment_id: UUID) -> Row | None:
         """Return anybody's payment."""

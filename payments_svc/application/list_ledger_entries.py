@@ -6,7 +6,7 @@ from payments_svc.application.ledger_ports import EntryFilter
 from payments_svc.application.pages import Page, page
 from payments_svc.application.ports import Ports
 from payments_svc.domain.arguments import BadArgument, checked_text, parse_id
-from payments_svc.domain.money import Money
+from payments_svc.domain.money import known_currency
 
 MAX_ACCOUNT = 64
 
@@ -37,7 +37,7 @@ def list_ledger_entries(
         raise InvalidFilter("the payment's id is a UUID", "/payment_id")
     wanted = EntryFilter(
         account=None if account is None else checked_text(account, "/account", longest=MAX_ACCOUNT),
-        currency=None if currency is None else Money(1, currency).currency,
+        currency=None if currency is None else known_currency(currency),
         payment_id=payment,
     )
     return page(

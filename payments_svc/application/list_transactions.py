@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from payments_svc.application.history_ports import Period, Row
-from payments_svc.application.pages import MAX_LIMIT, Page, page
+from payments_svc.application.pages import MAX_LIMIT, Page, page_by_time
 from payments_svc.application.ports import Ports
 from payments_svc.domain.arguments import parse_user_id
 from payments_svc.domain.ledger import PostingKind
@@ -42,8 +42,9 @@ def list_transactions(
     """
     customer_id = parse_user_id(user_id)
     period = Period(parse_moment(since, "/from"), parse_moment(until, "/to"))
-    found = page(
+    found = page_by_time(
         lambda at_most, before: ports.history.transactions(customer_id, period, limit=at_most, before=before),
+        time="posted_at",
         of=f"transactions:{customer_id}:{period.since}:{period.until}:",
         limit=limit,
         cursor=cursor,

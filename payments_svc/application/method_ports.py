@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 from uuid import UUID
 
-from payments_svc.domain.payment_method import KeptMethods, PaymentMethod
+from payments_svc.domain.payment_method import KeptMethods, Means, PaymentMethod
 
 
 class PaymentMethods(Protocol):
@@ -22,11 +22,11 @@ class PaymentMethods(Protocol):
     def was_kept(self, customer_id: UUID, method_id: UUID) -> bool:
         """Tell whether the customer has ever kept it."""
 
-    def token_of(self, customer_id: UUID, method_id: UUID) -> tuple[str, str] | None:
-        """Return the provider and token of a customer's kept means of payment; None if there is none with the id."""
+    def means_of(self, customer_id: UUID, method_id: UUID) -> Means | None:
+        """Return what a customer keeps under the id; None if there is nothing, or nothing any more."""
 
-    def default_of(self, customer_id: UUID) -> tuple[str, str] | None:
-        """Return the provider and token of a customer's default; None if there is none."""
+    def default_of(self, customer_id: UUID) -> Means | None:
+        """Return a customer's default; None if there is none."""
 
     def erase(self, customer_id: UUID) -> None:
         """Delete all that the customer has ever kept."""

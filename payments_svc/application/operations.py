@@ -15,7 +15,6 @@ from uuid import UUID
 from payments_svc.application.answers import CHARGE_REFUSED, Answer, payment_answer, snapshot
 from payments_svc.application.history_ports import ActorKind, By
 from payments_svc.application.ports import Ports, Row, UnitOfWork
-from payments_svc.application.provider_ports import Provider
 from payments_svc.application.settlement import Task, settle
 from payments_svc.domain.arguments import parse_id
 from payments_svc.domain.customer import Customer
@@ -125,22 +124,21 @@ def refund_task(claim: Claim, payment: Payment, refund: Refund, step: Step, by: 
 def carry_out(ports: Ports, task: Task) -> Outcome:
     """Ask the provider for it; first whether it was done, if somebody may have asked before."""
     ports.reached("payment.after_claim", task.word)
-    provider = ports.providers[task.provider]
-    known = None if task.is_first else look_up(provider, task.order)
+    known = None if task.is_first else look_up(ports, task.provider, task.order)
     if known is not None:
         return known
     if not task.anew:
         return MayHaveHappened()
     ports.reached("payment.before_send", task.word)
-    outcome = _executed(ports, provider, task)
+    outcome = _executed(ports, task)
     ports.reached("payment.after_send", task.word)
     # The one before may have got through, whatever became of this one.
     return outcome if task.is_first else _doubted(outcome)
 
 
-def _executed(ports: Ports, provider: Provider, task: Task) -> Outcome:
+def _executed(ports: Ports, task: Task) -> Outcome:
     try:
-        return provider.execute(task.order)
+        return ports.providers[task.provider].execute(task.order)
     except Exception as exc:
         # A mistake of ours, and nobody knows how far it got. As an unknown outcome it is asked about in good time, and
         # nobody is sent into the same mistake again and again.
@@ -148,15 +146,23 @@ def _executed(ports: Ports, provider: Provider, task: Task) -> Outcome:
         return MayHaveHappened()
 
 
-def look_up(provider: Provider, order: Order) -> Outcome | None:
+def look_up(ports: Ports, provider: str, order: Order) -> Outcome | None:
     """Return what the provider knows of the order, None if it knows nothing of it, `MayHaveHappened` if it does not
     tell."""
-    outcome = provider.lookup(order)
+    try:
+        outcome = ports.providers[provider].lookup(order)
+    except Exception as exc:
+        # As in `_executed`. It may be a provider that is not configured any more, too.
+        ports.failed(order.attempt_id, exc)
+        return MayHaveHappened()
     return None if outcome is None else _doubted(outcome)
 
 
 def _doubted(outcome: Outcome) -> Outcome:
-    return MayHaveHappened() if isinstance(outcome, NotExecuted) else outcome
+    if not isinstance(outcome, NotExecuted):
+        return outcome
+    is_busy = outcome.reason == "provider_busy"
+    return MayHaveHappened((outcome.retry_after or 1) if is_busy else None)
 
 
 # --- steps 2 and 3 for a request ---

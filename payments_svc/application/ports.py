@@ -180,7 +180,8 @@ class Ports:
     :param providers: by name; new payments go to `provider`
     :param reached: told of each step on the way to a result (``payment.after_claim``), with what is done
         (``capture``); a test may end the process there
-    :param failed: told of a provider's adapter that has raised, which none should, and of which attempt that was
+    :param failed: told of a provider's adapter that has raised or contradicted what it was asked for, as none should,
+        and of which attempt that was
     :param lost_race: tells whether a transaction has failed only because of others, and is worth another try
     :param time_left: how long somebody is going to wait for the answer to this request
     :param simulation: a provider of our own, if there is one: what others do in their own house

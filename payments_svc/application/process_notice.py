@@ -11,7 +11,7 @@ from payments_svc.application.history_ports import PROVIDER
 from payments_svc.application.ports import Ports, UnitOfWork
 from payments_svc.application.provider_ports import Provider
 from payments_svc.domain.notice import InvalidNotice, NoticeStatus, ParkedFor, StoredNotice
-from payments_svc.domain.orders import Charge, Order
+from payments_svc.domain.orders import Charge, GiveBack, Order
 from payments_svc.domain.outcome import (
     Accepted,
     Authorized,
@@ -23,6 +23,10 @@ from payments_svc.domain.outcome import (
 )
 from payments_svc.domain.payment_status import PaymentStatus
 from payments_svc.domain.refund import RefundStatus
+
+#: what says that money has moved, or is going to
+MOVED = (Succeeded, Authorized, Accepted)
+NOT_MADE = (RefundStatus.FAILED, RefundStatus.CANCELED)
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Result:
     """What became of a message.
 
     :param error: why it is parked
-    :param given_up: the attempt of the payment for which money has moved, though it was given up
+    :param given_up: the attempt of the payment or of its refund for which money has moved, though it was given up
     """
 
     status: NoticeStatus
@@ -71,11 +75,18 @@ def process_notice(ports: Ports, *, notice_id: str) -> Result | None:
         uow.commit()
     if isinstance(target, ParkedFor):
         return _park(ports, id, target)
-    _look(ports, target)
-    given_up = _given_up(ports, target)
-    if given_up is not None and isinstance(_ask(target.provider, given_up), Succeeded | Authorized | Accepted):
+    has_changed = _look(ports, target)
+    given_up: Charge | GiveBack | None
+    if target.refund_id is None:
+        given_up = _given_up_charge(ports, target)
+    else:
+        # One that has failed by what the provider has just said need not be asked about once more.
+        given_up = None if has_changed else _given_up_refund(ports, target.refund_id)
+    if given_up is not None and isinstance(_ask(target.provider, given_up), MOVED):
+        if _has_successor(ports, target, given_up):
+            return process_notice(ports, notice_id=notice_id)
         # Nothing of ours counts this money: a person has to see to it.
-        return _park(ports, id, ParkedFor.MONEY_MOVED_FOR_GIVEN_UP_ATTEMPT, given_up)
+        return _park(ports, id, ParkedFor.MONEY_MOVED_FOR_GIVEN_UP_ATTEMPT, target.payment_id, given_up)
     with ports.unit_of_work() as uow:
         stored = _again(uow, id)
         stored.process(target.payment_id, ports.now())
@@ -84,9 +95,10 @@ def process_notice(ports: Ports, *, notice_id: str) -> Result | None:
     return Result(NoticeStatus.PROCESSED)
 
 
-def _park(ports: Ports, id: UUID, reason: ParkedFor, given_up: Charge | None = None) -> Result:
+def _park(
+    ports: Ports, id: UUID, reason: ParkedFor, payment_id: UUID | None = None, given_up: Order | None = None
+) -> Result:
     """Put the message aside."""
-    payment_id = None if given_up is None else given_up.payment_id
     with ports.unit_of_work() as uow:
         stored = _again(uow, id)
         stored.park(reason, ports.now(), payment_id)
@@ -123,15 +135,14 @@ def _target(ports: Ports, uow: UnitOfWork, notice: StoredNotice) -> Target | Par
     return ParkedFor.UNKNOWN_TYPE
 
 
-def _look(ports: Ports, target: Target) -> None:
-    """Have the provider asked, and settle what it says."""
+def _look(ports: Ports, target: Target) -> bool:
+    """Have the provider asked, and settle what it says; return whether that has changed anything."""
     if _check(ports, target):
-        return
+        return True
     # Nothing was new, or there was no answer, or what we noted ourselves meanwhile came between: then the message's
     # news would be lost.
     order = _open_order(ports, target)
-    if order is not None and _ask(target.provider, order) is not None:
-        _check(ports, target)
+    return order is not None and _ask(target.provider, order) is not None and _check(ports, target)
 
 
 def _check(ports: Ports, target: Target) -> bool:
@@ -154,12 +165,31 @@ def _open_order(ports: Ports, target: Target) -> Order | None:
         payment = uow.payments.look(target.payment_id)
         if target.refund_id is not None:
             refund = uow.refunds.look(target.refund_id)
-            return None if refund.status is RefundStatus.FAILED else payment.refund_order(refund)
+            return None if refund.status in NOT_MADE else payment.refund_order(refund)
     # Also with nothing under way: the last attempt may have been forgotten, and what becomes of it counts still.
     return None if payment.is_final or payment.attempt_id is None else payment.order()
 
 
-def _given_up(ports: Ports, target: Target) -> Charge | None:
+def _given_up_refund(ports: Ports, refund_id: UUID) -> GiveBack | None:
+    """Return the refund as the provider was asked for it if nothing has gone back, as far as we know."""
+    with ports.unit_of_work() as uow:
+        refund = uow.refunds.look(refund_id)
+        if refund.status not in NOT_MADE:
+            return None
+        return uow.payments.look(refund.payment_id).refund_order(refund)
+
+
+def _has_successor(ports: Ports, target: Target, given_up: Order) -> bool:
+    """Tell whether another refund has taken this one's place and its attempt while the provider was asked: then the
+    money is that one's.
+    """
+    if target.refund_id is None:
+        return False
+    with ports.unit_of_work() as uow:
+        return uow.notices.refund_of(target.provider.name, given_up.attempt_id) != target.refund_id
+
+
+def _given_up_charge(ports: Ports, target: Target) -> Charge | None:
     """Return the charge that the message is about if its payment does not wait for it any more.
 
     That is another attempt than the payment's last one, or any of a payment that was canceled.

@@ -46,6 +46,13 @@ class Notice:
     payload: Mapping[str, Any]
 
 
+class AttemptChangedError(Exception):
+    """An attempt id came back with another content: a mistake of ours, never of a customer."""
+
+    def __init__(self, attempt_id: UUID) -> None:
+        super().__init__(f"attempt {attempt_id} came back with another content")
+
+
 class Provider(Protocol):
     """A company that moves money.
 
@@ -71,6 +78,9 @@ class Provider(Protocol):
         Charge: Succeeded, Authorized (``capture=False``), ActionRequired, Accepted, Refused. Authentication: as Charge.
         Capture: Succeeded, Refused, Voided (the authorization is gone). Void: Voided, Refused (too late). GiveBack:
         Succeeded, Accepted, Refused. All: NotExecuted, MayHaveHappened.
+
+        :raises AttemptChangedError: the attempt id stands for something else (another amount, charge, or kind of
+            order), and nothing was done. The only thing that is raised: what happens at the provider never is.
         """
 
     def lookup(self, order: Order) -> Outcome | None:
@@ -88,7 +98,8 @@ class Provider(Protocol):
 
         :param body: the raw bytes that were signed
         :param signature: the signature header
-        :raises InvalidSignature: missing, wrong, too old or from the future; nothing of the body may be believed
+        :raises InvalidSignature: missing, wrong, or made more than five minutes before or after `now`; nothing of the
+            body may be believed
         :raises InvalidNotice: signed, and not readable
         """
 

@@ -68,8 +68,11 @@ def refund_payment(
             payment = get_for(uow, target, requested_by, anybodys=may_refund_for_others)
             if step is Step.REPLAY:
                 return Answer(told_before(ports, claim, uow.refunds.get(_refund_of(claim))), replayed=True)
+            sought = amount
             if claim is not asked:
-                # A refund that was not executed stays canceled; another one takes its place.
+                # A refund that was not executed stays canceled; another one takes its place, of the same amount: the
+                # provider takes one attempt for one thing.
+                sought = uow.refunds.get(_refund_of(claim)).amount
                 claim.resume(now, refund_id=asked.refund_id if step is Step.BEGIN else None)
             if step is Step.BEGIN:
                 if not may_refund_for_others:
@@ -77,7 +80,7 @@ def refund_payment(
                 refund = payment.open_refund(
                     id=_refund_of(claim),
                     attempt_id=claim.attempt_id,
-                    amount=amount,
+                    amount=sought,
                     reason=None if reason is None else checked_note(reason, "/reason", longest=MAX_TEXT),
                     requested_by=requested_by,
                     now=now,

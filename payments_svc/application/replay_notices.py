@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from uuid import UUID
 
 from payments_svc.application.ports import Ports, Row
@@ -22,16 +23,25 @@ def replay_notice(ports: Ports, *, notice_id: UUID) -> None:
 
 
 def replay_parked(ports: Ports, *, type: str | None = None) -> int:
-    """Have all parked messages processed once more; return how many.
+    """Have all parked messages processed once more, but for alarms (`ParkedFor.is_alarm`); return how many.
 
     :param type: only those of a type, in the provider's words
     """
-    replayed, before = 0, None
-    while page := list_notices(ports, status=NoticeStatus.PARKED, type=type, limit=AT_ONCE, before=before):
-        for each in page:
-            replay_notice(ports, notice_id=each["id"])
-        replayed, before = replayed + len(page), page[-1]["id"]
+    replayed = 0
+    for each in list_parked(ports, type=type):
+        replay_notice(ports, notice_id=each)
+        replayed += 1
     return replayed
+
+
+def list_parked(ports: Ports, *, type: str | None = None) -> Iterator[UUID]:
+    """Give the ids of all parked messages that are no alarms, newest first. Each of those is dealt with by its id: one
+    that was replayed would only be raised again.
+    """
+    before = None
+    while page := list_notices(ports, status=NoticeStatus.PARKED, type=type, limit=AT_ONCE, before=before):
+        before = page[-1]["id"]
+        yield from (each["id"] for each in page if not each["error"].is_alarm)
 
 
 def list_notices(

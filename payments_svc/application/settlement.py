@@ -13,8 +13,8 @@ from payments_svc.application.history_ports import By
 from payments_svc.application.ports import Ports, Rules, UnitOfWork
 from payments_svc.domain.idempotency import Claim, ClaimStatus
 from payments_svc.domain.movements import Deadlines
-from payments_svc.domain.orders import Order
-from payments_svc.domain.outcome import NotExecuted, Outcome
+from payments_svc.domain.orders import GiveBack, Order
+from payments_svc.domain.outcome import DEFINITE, MayHaveHappened, NotExecuted, Outcome, Succeeded
 from payments_svc.domain.payment import Payment
 from payments_svc.domain.payment_status import OperationStatus
 from payments_svc.domain.refund import Refund, RefundStatus
@@ -51,6 +51,10 @@ class Task:
     held: tuple[Claim, Payment, Refund | None] | None = None
 
 
+class WrongAmountError(Exception):
+    """A provider, or its adapter, says that it has moved another amount than it was asked for."""
+
+
 @dataclass(frozen=True)
 class Settled:
     """What became of a task.
@@ -75,6 +79,7 @@ def keep(uow: UnitOfWork, payment: Payment, by: By, now: datetime) -> None:
 
 def settle(ports: Ports, task: Task, outcome: Outcome) -> Settled:
     """Note what became of it, unless somebody else has; finish the claim, or release it if nothing was executed."""
+    outcome = _believed(ports, task, outcome)
     try:
         return _settle(ports, task, outcome)
     except Exception as exc:
@@ -82,6 +87,15 @@ def settle(ports: Ports, task: Task, outcome: Outcome) -> Settled:
             raise
     # Nothing was saved. Here, and not with the whole request again, which would meet its own claim.
     return _settle(ports, replace(task, held=None), outcome)
+
+
+def _believed(ports: Ports, task: Task, outcome: Outcome) -> Outcome:
+    """Take a refund of another amount than was asked for for no answer: neither amount may be noted as given back."""
+    match task.order, outcome:
+        case GiveBack(amount=asked), Succeeded(int(told)) if told != asked:
+            ports.failed(task.attempt_id, WrongAmountError(f"{asked} was to be given back, and {told} is said to be"))
+            return MayHaveHappened()
+    return outcome
 
 
 def _settle(ports: Ports, task: Task, outcome: Outcome) -> Settled:
@@ -94,7 +108,9 @@ def _settle(ports: Ports, task: Task, outcome: Outcome) -> Settled:
         claim = uow.claims.find(task.attempt_id)
         payment = uow.payments.get(task.payment_id)
         refund = None if task.refund_id is None else uow.refunds.get(task.refund_id)
-        if claim is not None and task.run is not None and not claim.is_held_by(task.run):
+        is_held = claim is None or task.run is None or claim.is_held_by(task.run)
+        if not is_held and not (isinstance(outcome, DEFINITE) and _is_awaited(payment, refund, task.attempt_id)):
+            # Somebody else was let in. What is certain is written all the same: it is what they wait for, too.
             return Settled(claim, refund or payment, is_ours=False)
         if task.run is None and task.seen != seen_as(refund or payment):
             return Settled(claim, refund or payment, is_ours=False)
@@ -112,6 +128,7 @@ def _write(
 ) -> Settled:
     now = ports.now()
     before = None if task.due else _told(refund or payment)
+    was_awaited = _is_awaited(payment, refund, task.attempt_id)
     if refund is not None:
         deadlines = deadlines_after(ports.rules, refund.checks, now)
         payment.settle_refund(refund, outcome, now=now, deadlines=deadlines)
@@ -119,12 +136,23 @@ def _write(
         payment.settle(outcome, now=now, deadlines=deadlines_after(ports.rules, payment.checks, now))
     if before is not None and before == _told(refund or payment):
         return Settled(claim, refund or payment, is_ours=True)
-    if claim is not None and claim.status is ClaimStatus.RUNNING and claim.refund_id == task.refund_id:
-        _close(claim, outcome, refund or payment, now)
+    if claim is not None:
+        if claim.status is ClaimStatus.RUNNING:
+            _close(claim, outcome, refund or payment, now)
+        elif claim.answer is None and was_awaited and isinstance(outcome, DEFINITE):
+            # It was answered as unknown; from now on each repetition is answered with what became of it.
+            claim.finish(snapshot(refund or payment), now)
     keep(uow, payment, task.by, now)
     ports.reached("payment.before_commit", task.word)
     uow.commit()
     return Settled(claim, refund or payment, is_ours=True)
+
+
+def _is_awaited(payment: Payment, refund: Refund | None, attempt_id: UUID) -> bool:
+    """Tell whether the outcome of this attempt is open."""
+    if refund is not None:
+        return refund.awaits_outcome
+    return payment.operation_id == attempt_id or (payment.may_be_known and payment.attempt_id == attempt_id)
 
 
 def seen_as(entity: Payment | Refund) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from payments_svc.domain.notice import NoticeStatus, StoredNotice
+from payments_svc.domain.notice import NoticeStatus, ParkedFor, StoredNotice
 
 
 class Notices(Protocol):
@@ -29,11 +29,17 @@ class Notices(Protocol):
     ) -> list[dict[str, Any]]:
         """Return up to `limit` messages, newest first, older than `before`, without what they say."""
 
-    def forget_processed(self, before: datetime, *, at_most: int) -> int:
-        """Delete up to `at_most` messages that came before a moment and were processed; return how many."""
+    def forget(self, before: datetime, *, parked_for: ParkedFor | None = None, at_most: int) -> int:
+        """Delete up to `at_most` messages that came before a moment; return how many.
+
+        :param parked_for: those that are parked for this; None: those that were processed or dismissed before it, too
+        """
 
     def payment_of(self, provider: str, attempt_id: UUID | None, payment_id: UUID | None) -> UUID | None:
         """Return the id of the payment that the provider knows by the attempt, or else of that with the id."""
 
     def refund_of(self, provider: str, attempt_id: UUID | None) -> UUID | None:
-        """Return the id of the refund that the provider knows by the attempt."""
+        """Return the id of the refund that the provider knows by the attempt.
+
+        Of one that was called off only if no other has taken its place.
+        """

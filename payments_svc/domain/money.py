@@ -7,13 +7,11 @@ three-place one to be zero. That is for their adapters to convert, at their own 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-
-from iso4217 import Currency, raw_xml
 
 from payments_svc.domain.arguments import BadArgument
+from payments_svc.domain.currencies import EXPONENTS, SPENDABLE
 
 MAX_AMOUNT = 10**12
 """Largest amount of one payment, in minor units: far below a 64-bit column, far above any bill."""
@@ -27,22 +25,31 @@ class UnsupportedCurrency(BadArgument):
     code = "unsupported_currency"
 
 
-def _spendable() -> dict[str, int]:
-    """Return the minor unit's exponent of every currency that people pay in.
+def checked_amount(amount: object) -> int:
+    """Return what can be an amount, in whatever currency."""
+    # A bool is an int to Python; a float has lost cents before it came here.
+    if isinstance(amount, bool) or not isinstance(amount, int):
+        raise InvalidAmount("the amount is a whole number of minor units", "/amount")
+    if not 1 <= amount <= MAX_AMOUNT:
+        raise InvalidAmount(f"the amount is from 1 to {MAX_AMOUNT} minor units", "/amount")
+    return amount
 
-    ISO 4217 also lists metals and test codes, which have no minor unit, and units of account ("funds").
-    """
-    names = raw_xml.iterfind("CcyTbl/CcyNtry")
-    funds = {entry.findtext("Ccy") for entry in names if entry.find("CcyNm[@IsFund='true']") is not None}
-    return {each.code: each.exponent for each in Currency if each.exponent is not None and each.code not in funds}
+
+def known_currency(currency: object) -> str:
+    """Return the code of a currency that something may have been paid in, at any time, in capitals."""
+    return _one_of(EXPONENTS, currency, "the currency is no ISO 4217 code of money")
 
 
-EXPONENTS = MappingProxyType(_spendable())
+def _one_of(codes: Container[str], currency: object, refusal: str) -> str:
+    # Only ASCII letters have capitals that stay three letters for certain.
+    if not isinstance(currency, str) or not currency.isascii() or currency.upper() not in codes:
+        raise UnsupportedCurrency(refusal, "/currency")
+    return currency.upper()
 
 
 @dataclass(frozen=True)
 class Money:
-    """An amount that can be paid: more than nothing, in a currency that exists.
+    """An amount that can be paid: more than nothing, in a currency that is in use.
 
     :param amount: in minor units: 1050 is 10.50 EUR, 1050 JPY, or 1.050 KWD
     :param currency: ISO 4217 code; kept in capitals
@@ -52,23 +59,19 @@ class Money:
     currency: str
 
     def __post_init__(self) -> None:
-        # A bool is an int to Python; a float has lost cents before it came here.
-        if isinstance(self.amount, bool) or not isinstance(self.amount, int):
-            raise InvalidAmount("the amount is a whole number of minor units", "/amount")
-        if not 1 <= self.amount <= MAX_AMOUNT:
-            raise InvalidAmount(f"the amount is from 1 to {MAX_AMOUNT} minor units", "/amount")
-        # Only ASCII letters have capitals that stay three letters for certain.
-        known = isinstance(self.currency, str) and self.currency.isascii() and self.currency.upper() in EXPONENTS
-        if not known:
-            raise UnsupportedCurrency("the currency is no ISO 4217 code of money that is in use", "/currency")
-        object.__setattr__(self, "currency", self.currency.upper())
+        checked_amount(self.amount)
+        refusal = "the currency is no ISO 4217 code of money that is in use"
+        object.__setattr__(self, "currency", _one_of(SPENDABLE, self.currency, refusal))
 
     def __str__(self) -> str:
         return written(self.amount, self.currency)
 
 
 def written(amount: int, currency: str) -> str:
-    """Return ``10.50 EUR`` for 1050 minor units: for people, never to be calculated with."""
+    """Return ``10.50 EUR`` for 1050 minor units: for people, never to be calculated with.
+
+    :param currency: may have gone since the amount was paid
+    """
     exponent = EXPONENTS[currency]
     whole, part = divmod(amount, 10**exponent)
     return f"{whole}.{part:0{exponent}d} {currency}" if exponent else f"{whole} {currency}"

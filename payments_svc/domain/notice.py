@@ -16,7 +16,7 @@ from uuid import UUID
 
 from lib.aggregate import Aggregate
 from lib.card_numbers import hide_card_numbers, holds_card_number
-from lib.errors import Malformed, NotFound
+from lib.errors import Conflict, Malformed, NotFound
 
 LONGEST_NAME = 255
 """Characters of what a provider calls a message, and of its kind."""
@@ -36,6 +36,10 @@ class NoticeNotFound(NotFound):
     code = "notice_not_found"
 
 
+class NoticeNotParked(Conflict):
+    code = "notice_not_parked"
+
+
 class InvalidSignature(Malformed):
     """The signature is missing, wrong, too old or from the future: nothing of the message may be believed."""
 
@@ -52,6 +56,7 @@ class NoticeStatus(StrEnum):
     RECEIVED = "received"
     PROCESSED = "processed"
     PARKED = "parked"
+    DISMISSED = "dismissed"
 
 
 class ParkedFor(StrEnum):
@@ -62,7 +67,13 @@ class ParkedFor(StrEnum):
     UNKNOWN_OBJECT = "unknown_object"
     UNKNOWN_PROVIDER = "unknown_provider"
     MONEY_MOVED_FOR_GIVEN_UP_ATTEMPT = "money_moved_for_given_up_attempt"
-    """The provider has charged, or is going to, for an attempt whose payment was canceled or charged anew."""
+    """The provider has charged, or is going to, for an attempt whose payment was canceled or charged anew; or it has
+    given money back for a refund that is failed or canceled here."""
+
+    @property
+    def is_alarm(self) -> bool:
+        """Tell whether each such message is a case of its own, never dealt with in a heap."""
+        return self is ParkedFor.MONEY_MOVED_FOR_GIVEN_UP_ATTEMPT
 
 
 @dataclass(frozen=True)
@@ -82,8 +93,9 @@ class StoredNotice(Aggregate):
     :param type: in the provider's words
     :param payload: what it said, without card numbers
     :param attempts: how often it was processed, or tried to be
-    :param error: why it is parked
+    :param error: why it is parked, or was until somebody dismissed it
     :param payment_id: the payment that it led to
+    :param dismissed_for: why somebody has decided that nothing is to be done about it
     :param correlation_id: of the request that brought it
     """
 
@@ -100,28 +112,39 @@ class StoredNotice(Aggregate):
     payment_id: UUID | None = None
     processed_at: datetime | None = None
     sequence: int = 0
+    dismissed_for: str | None = None
 
     def ask_for_processing(self) -> None:
         """Have it processed by whoever gets the event: after it was received, or once more."""
-        self.status, self.error = NoticeStatus.RECEIVED, None
+        self._enter(NoticeStatus.RECEIVED)
         self.record(WebhookReceived(str(self.id)))
 
     def begin(self) -> bool:
-        """Begin to process it; False if that was done before."""
-        if self.status is NoticeStatus.PROCESSED:
+        """Begin to process it; False if that was done before, or a person has dismissed it."""
+        if self.status in (NoticeStatus.PROCESSED, NoticeStatus.DISMISSED):
             return False
         self.attempts += 1
         return True
 
     def process(self, payment_id: UUID, now: datetime) -> None:
         """What it pointed to was looked at."""
-        self.status, self.error = NoticeStatus.PROCESSED, None
+        self._enter(NoticeStatus.PROCESSED)
         self.payment_id, self.processed_at = payment_id, now
 
     def park(self, reason: ParkedFor, now: datetime, payment_id: UUID | None = None) -> None:
-        """Put it aside until a person has it replayed."""
-        self.status, self.error = NoticeStatus.PARKED, reason
+        """Put it aside until a person has it replayed, or dismisses it."""
+        self._enter(NoticeStatus.PARKED, reason)
         self.payment_id, self.processed_at = payment_id, now
+
+    def dismiss(self, why: str, now: datetime) -> None:
+        """Note that nothing is to be done about it; raises `NoticeNotParked` unless it waits for a person."""
+        if self.status is not NoticeStatus.PARKED:
+            raise NoticeNotParked(f"the message is {self.status}; only parked ones can be dismissed")
+        self._enter(NoticeStatus.DISMISSED, self.error)
+        self.dismissed_for, self.processed_at = why, now
+
+    def _enter(self, status: NoticeStatus, error: ParkedFor | None = None) -> None:
+        self.status, self.error, self.dismissed_for = status, error, None
 
 
 def check_name(text: str) -> str:

@@ -82,10 +82,19 @@ class NotExecuted:
 
 @dataclass(frozen=True)
 class MayHaveHappened:
-    """There was no answer to something that was sent."""
+    """There was no answer to something that was sent.
+
+    :param retry_after: seconds that the provider asks us to stay away, if that is why there is none
+    """
+
+    retry_after: int | None = None
 
 
 Outcome = Succeeded | Authorized | ActionRequired | Accepted | Refused | Voided | NotExecuted | MayHaveHappened
+
+
+DEFINITE = (Succeeded, Authorized, Refused, Voided)
+"""What stays as it is, whoever asks, and when."""
 
 
 class ProviderUnreachable(Unavailable):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from payments_svc.domain.details import Details
 from payments_svc.domain.idempotency import has_left
-from payments_svc.domain.money import Money, written
+from payments_svc.domain.money import Money, checked_amount, written
 from payments_svc.domain.movements import Change
 from payments_svc.domain.orders import Authentication, Capture, Order, Void
 from payments_svc.domain.payment_errors import (
@@ -42,7 +42,8 @@ class Payment(Settling):
     :param amount_capturable: is set aside and waits for its capture
     :param amount_refunded: went back for certain
     :param amount_refunding: is on its way back, or may be: pending and unknown refunds
-    :param payment_method: the provider's token of the last attempt
+    :param payment_method: the provider's token of the last attempt; for the provider, and shown if the caller gave it
+    :param payment_method_id: under which the customer keeps it, or kept it then; None if the caller gave the token
     :param attempt_id: what the provider knows the last attempt by
     :param provider_reference: the provider's own id of it
     :param decline_code: why the last attempt, or the last capture or cancellation, was refused
@@ -71,6 +72,7 @@ class Payment(Settling):
     amount_refunded: int = 0
     amount_refunding: int = 0
     payment_method: str | None = None
+    payment_method_id: UUID | None = None
     provider: str | None = None
     attempt_id: UUID | None = None
     provider_reference: str | None = None
@@ -101,6 +103,7 @@ class Payment(Settling):
         now: datetime,
         capture_method: CaptureMethod = CaptureMethod.AUTOMATIC,
         payment_method: str | None = None,
+        payment_method_id: UUID | None = None,
         provider: str | None = None,
     ) -> Self:
         """:param payment_method: to be charged when the payment is confirmed; `provider` knows it"""
@@ -117,6 +120,7 @@ class Payment(Settling):
             status=P.REQUIRES_PAYMENT_METHOD if payment_method is None else P.REQUIRES_CONFIRMATION,
             capture_method=capture_method,
             payment_method=payment_method,
+            payment_method_id=payment_method_id,
             provider=provider,
         )
         payment.record(PaymentCreated(str(id), str(customer_id), money.amount, money.currency))
@@ -126,24 +130,33 @@ class Payment(Settling):
     # --- what is asked of the provider: noted before it is asked ---
 
     def begin_charge(
-        self, attempt_id: UUID, *, payment_method: str | None, provider: str, now: datetime, check_at: datetime
+        self,
+        attempt_id: UUID,
+        *,
+        payment_method: str | None,
+        payment_method_id: UUID | None = None,
+        provider: str,
+        now: datetime,
+        check_at: datetime,
     ) -> None:
         """Begin an attempt.
 
         :param payment_method: None for the one that the payment has, unless that was declined
+        :param payment_method_id: of a kept one
         :param check_at: when the answer is overdue, so that an attempt whose process died is found
         """
         self._refuse_second_operation()
         if self.status not in CHARGEABLE:
             raise PaymentNotConfirmable(f"a payment that is {self.status} cannot be confirmed")
         if payment_method is None and self.payment_method is not None and self.decline_code is None:
-            payment_method, provider = self.payment_method, self.provider or provider
+            payment_method, payment_method_id = self.payment_method, self.payment_method_id
+            provider = self.provider or provider
         if payment_method is None:
             raise PaymentMethodRequired("this payment needs a payment method", "/payment_method")
         before = self.status
         self._move(P.PROCESSING, now)
         self.attempt_id = attempt_id
-        self.payment_method = payment_method
+        self.payment_method, self.payment_method_id = payment_method, payment_method_id
         self.provider = provider
         self.provider_reference = None
         self.decline_code = self.action_until = None
@@ -164,7 +177,7 @@ class Payment(Settling):
         :param amount: None for all of it; of less, the rest is let go
         """
         if amount is not None:
-            amount = Money(amount, self.currency).amount
+            amount = checked_amount(amount)
         self._refuse_second_operation()
         if self.status is not P.REQUIRES_CAPTURE:
             raise PaymentNotCapturable(f"a payment that is {self.status} has nothing to capture")
@@ -244,18 +257,17 @@ class Payment(Settling):
         return self.operation_started_at is not None and has_left(self.operation_started_at, now, patience)
 
     @property
-    def may_be_known(self) -> bool:
-        """Whether it waits for another attempt after one that is believed not to have been executed: the provider may
-        know better."""
-        return self.attempt_id is not None and self.status in CHARGEABLE and self.decline_code is None
-
-    @property
     def is_final(self) -> bool:
         return self.status in FINAL
 
     @property
     def is_chargeable(self) -> bool:
         return self.status in CHARGEABLE
+
+    @property
+    def shown_method(self) -> str | None:
+        """What stands for its means of payment wherever somebody can read it: a kept one's id, never its token."""
+        return self.payment_method if self.payment_method_id is None else str(self.payment_method_id)
 
     @property
     def needs_means(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from lib.errors import Conflict, NotFound
@@ -23,6 +24,18 @@ class TooManyPaymentMethods(Conflict):
 
 class UnknownProvider(BadArgument):
     code = "unknown_provider"
+
+
+class Means(NamedTuple):
+    """What a charge is made with.
+
+    :param token: by which the provider knows it
+    :param method_id: under which the customer keeps it; None if the caller gave the token
+    """
+
+    provider: str
+    token: str
+    method_id: UUID | None = None
 
 
 @dataclass(eq=False)

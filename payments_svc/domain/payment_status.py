@@ -57,8 +57,10 @@ _SETTLED = {P.SUCCEEDED, P.REQUIRES_CAPTURE, P.REQUIRES_ACTION, P.REQUIRES_PAYME
 
 TRANSITIONS: Mapping[PaymentStatus, frozenset[PaymentStatus]] = MappingProxyType(
     {
-        # The last two by the provider's word about an attempt that was believed not to have been executed.
-        P.REQUIRES_PAYMENT_METHOD: frozenset({P.PROCESSING, P.CANCELED, P.SUCCEEDED, P.REQUIRES_CAPTURE}),
+        # The last three by the provider's word about an attempt that was believed not to have been executed.
+        P.REQUIRES_PAYMENT_METHOD: frozenset(
+            {P.PROCESSING, P.CANCELED, P.SUCCEEDED, P.REQUIRES_CAPTURE, P.REQUIRES_ACTION}
+        ),
         P.REQUIRES_CONFIRMATION: frozenset({P.PROCESSING, P.CANCELED}),
         # A failed attempt is not the payment's end: another means of payment may do.
         P.PROCESSING: frozenset({*_SETTLED, P.UNKNOWN}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID
@@ -55,8 +55,14 @@ TRANSITIONS: Mapping[RefundStatus, frozenset[RefundStatus]] = MappingProxyType(
     }
 )
 
+AWAITED = frozenset({RefundStatus.PENDING, RefundStatus.UNKNOWN})
+"""Statuses in which the provider's last word is still to come."""
+
 TAKEN = frozenset({RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.UNKNOWN})
 """Statuses in which a refund's amount cannot be refunded again."""
+
+LOOKS_BACK = (timedelta(days=1), timedelta(days=7))
+"""How long after a refund has succeeded the provider is asked whether it came back: its message may be lost."""
 
 
 @dataclass(eq=False)
@@ -66,7 +72,8 @@ class Refund:
     :param amount: in minor units of the payment's currency
     :param requested_by: the account that asked for it: the customer, or somebody of the staff
     :param attempt_id: what the provider knows it by
-    :param next_check_at: when to ask the provider about it, unless the answer comes first
+    :param next_check_at: when to ask the provider about it, unless the answer comes first; if it has succeeded, whether
+        it came back
     :param checks: how often the provider was asked since
     :param provider_reference: the provider's own id of it
     """
@@ -89,7 +96,11 @@ class Refund:
 
     @property
     def awaits_outcome(self) -> bool:
-        return self.status in (RefundStatus.PENDING, RefundStatus.UNKNOWN)
+        return self.status in AWAITED
+
+    def can_be(self, amount: int | None) -> bool:
+        """Tell whether the provider can have given back that amount; None is what was asked for."""
+        return amount in (None, self.amount)
 
     def move(self, status: RefundStatus, now: datetime) -> None:
         """Enter `status`; only the payment calls this, as its sums have to follow."""
@@ -103,3 +114,12 @@ class Refund:
         """Ask again then."""
         self.next_check_at = until
         self.checks += 1
+
+    def look_back(self, now: datetime) -> None:
+        """Ask once more whether it has stayed where it went; after the last time, no more."""
+        moments = (self.updated_at + each for each in LOOKS_BACK)
+        self.next_check_at = next((each for each in moments if each > now), None)
+
+    def look_back_later(self, now: datetime) -> None:
+        """Ask again on another day, as nobody has answered."""
+        self.wait(now + LOOKS_BACK[0])

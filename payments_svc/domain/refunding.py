@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from payments_svc.domain.ledger import REFUNDS_PAYABLE, SALES, Entry, Posting, PostingKind, move, provider_account
-from payments_svc.domain.money import Money, written
+from payments_svc.domain.money import checked_amount, written
 from payments_svc.domain.movements import Bookkeeping, Change, Deadlines
 from payments_svc.domain.orders import Charge, GiveBack
 from payments_svc.domain.outcome import Accepted, NotExecuted, Outcome, Refused, Succeeded
@@ -69,7 +69,7 @@ class Refunding(Bookkeeping):
         :param amount: None for all that is left
         """
         if amount is not None:
-            amount = Money(amount, self.currency).amount
+            amount = checked_amount(amount)
         if self.operation is not None:
             raise OperationInProgress
         if self.status is not PaymentStatus.SUCCEEDED:
@@ -105,8 +105,9 @@ class Refunding(Bookkeeping):
         """Note what became of a refund of this payment. What is repeated or comes too late changes nothing."""
         before, code = refund.status, outcome.decline_code if isinstance(outcome, Refused) else None
         match outcome:
-            case Succeeded(reference=reference) if refund.awaits_outcome:
+            case Succeeded(amount, reference) if refund.awaits_outcome and refund.can_be(amount):
                 refund.move(RefundStatus.SUCCEEDED, now)
+                refund.look_back(now)
                 refund.provider_reference = reference or refund.provider_reference
                 self.amount_refunding -= refund.amount
                 self.amount_refunded += refund.amount
@@ -131,6 +132,10 @@ class Refunding(Bookkeeping):
                 if refund.status is RefundStatus.PENDING:
                     refund.move(RefundStatus.UNKNOWN, now)
                 refund.wait(deadlines.unknown)
+            case Succeeded(amount) if refund.status is RefundStatus.SUCCEEDED and refund.can_be(amount):
+                refund.look_back(now)
+            case _ if refund.status is RefundStatus.SUCCEEDED:
+                refund.look_back_later(now)
         if refund.status is not before:
             self.note(Change(f"refund.{refund.status}", before, refund.status, refund.amount, refund.id, code))
             self.updated_at = now

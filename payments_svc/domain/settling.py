@@ -22,6 +22,7 @@ from payments_svc.domain.outcome import (
 from payments_svc.domain.payment_errors import IllegalTransition
 from payments_svc.domain.payment_events import PaymentAuthorized, PaymentCanceled, PaymentFailed, PaymentSucceeded
 from payments_svc.domain.payment_status import (
+    CHARGEABLE,
     FINAL,
     TRANSITIONS,
     CancellationReason,
@@ -50,6 +51,12 @@ class Settling(Refunding):
     authentication: str | None
     next_check_at: datetime | None
     checks: int
+
+    @property
+    def may_be_known(self) -> bool:
+        """Whether it waits for another attempt after one that is believed not to have been executed: the provider may
+        know better."""
+        return self.attempt_id is not None and self.status in CHARGEABLE and self.decline_code is None
 
     def settle(self, outcome: Outcome, *, now: datetime, deadlines: Deadlines) -> None:
         """Note what the provider says: of the operation under way, or of the last charge if there is none.
@@ -140,7 +147,9 @@ class Settling(Refunding):
                 self._cancel(_WHY[reason], now)
             case Refused(code) if self.status is P.REQUIRES_ACTION:
                 self._decline(code, now)
-            case Accepted(reference) if self.status is P.REQUIRES_ACTION:
+            case ActionRequired(action, reference) if self.may_be_known:
+                self._require_action(action, reference, now, deadlines)
+            case Accepted(reference) if self.status is P.REQUIRES_ACTION or self.may_be_known:
                 self._move(P.PROCESSING, now)
                 self.operation, self.operation_id, self.operation_amount = (
                     Operation.CHARGE,

@@ -31,7 +31,7 @@ STATE = Gauge(
 )
 REFUSED = Counter("payments_provider_breaker_refused_total", "Calls that were not made", ["provider", "reason"])
 
-LONGEST_BACK_OFF = 60.0
+LONGEST_BACK_OFF = 300.0
 """Seconds; of what a provider asks for, no more than that is believed."""
 
 

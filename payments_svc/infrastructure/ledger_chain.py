@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Session
 
 from lib.chain import ORIGIN, HashChain, Head, digest_of
@@ -57,12 +58,19 @@ class LedgerChain(HashChain):
             .order_by(_seals.position)
             .limit(sa.bindparam("at_most", type_=sa.Integer))
         )
+        last = sa.bindparam("last", type_=_entries.id.type)
         waits_too_long = _unsealed.added_at < sa.func.statement_timestamp() - UNSEALED_AFTER
         self._next_entries = (
-            sa.select(_entries.id, sa.case((_seals.row_id.is_not(None), False), else_=waits_too_long).label("late"))
-            .outerjoin_from(ledger_entries, ledger_seals, _seals.row_id == _entries.id)
-            .outerjoin(ledger_unsealed, _unsealed.row_id == _entries.id)
-            .where(_entries.id > sa.bindparam("last", type_=_entries.id.type))
+            sa.select(
+                _entries.id,
+                _entries.transaction_id,
+                sa.case((_seals.row_id.is_not(None), False), else_=waits_too_long).label("late"),
+            )
+            # Each side is told where to begin: PostgreSQL does not conclude it from the other one, and would go through
+            # an index from its beginning.
+            .outerjoin_from(ledger_entries, ledger_seals, (_seals.row_id == _entries.id) & (_seals.row_id > last))
+            .outerjoin(ledger_unsealed, (_unsealed.row_id == _entries.id) & (_unsealed.row_id > last))
+            .where(_entries.id > last)
             .order_by(_entries.id)
             .limit(sa.bindparam("at_most", type_=sa.Integer))
         )
@@ -133,16 +141,15 @@ class LedgerChain(HashChain):
                 raise BrokenError(f"no position: the row {row.id} has no seal: {why}", at)
         if not rows:
             return None
-        among = sa.select(_entries.transaction_id).where(_entries.id.between(rows[0].id, rows[-1].id))
-        if (text := unbalanced(session, among)) is not None:
+        if (text := unbalanced(session, {row.transaction_id for row in rows})) is not None:
             raise BrokenError(text, at)
         return replace(at, last=rows[-1].id)
 
 
-def unbalanced(session: Session, among: sa.Select[Any] | None = None) -> str | None:
+def unbalanced(session: Session, among: Collection[UUID] | None = None) -> str | None:
     """Return one line about a transaction that does not add up: somebody has gone round the trigger. None if all do.
 
-    :param among: selects the ids of the transactions to look at; all of them without it
+    :param among: ids of the transactions to look at; all of them without it
     """
     statement = (
         sa.select(_entries.transaction_id, _entries.currency, sa.func.sum(_entries.amount).label("difference"))
@@ -151,7 +158,11 @@ def unbalanced(session: Session, among: sa.Select[Any] | None = None) -> str | N
         .order_by(_entries.transaction_id)
         .limit(1)
     )
-    row = session.execute(statement if among is None else statement.where(_entries.transaction_id.in_(among))).first()
+    if among is not None:
+        # As one value: with a subquery in its place PostgreSQL may go through the whole index of transactions.
+        ids = sa.bindparam("ids", list(among), type_=pg.ARRAY(_entries.transaction_id.type))
+        statement = statement.where(_entries.transaction_id == sa.func.any(sa.cast(ids, ids.type)))
+    row = session.execute(statement).first()
     if row is None:
         return None
     difference = f"{row.difference} minor units of {row.currency}"

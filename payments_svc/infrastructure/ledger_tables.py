@@ -47,8 +47,9 @@ sa.Index(
 )
 # A customer's history.
 sa.Index(
-    "ledger_entries_customer_id",
+    "ledger_entries_history",
     ledger_entries.c.customer_id,
+    ledger_entries.c.posted_at,
     ledger_entries.c.id,
     postgresql_where=sa.text(f"account = '{SALES}'"),
 )

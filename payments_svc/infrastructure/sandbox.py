@@ -17,7 +17,7 @@ from lib import faultpoint
 from lib.database import Sessions, autocommit, saving
 from lib.uow import constraint_of
 from lib.writes import Write, write
-from payments_svc.application.provider_ports import MethodDetails, Notice
+from payments_svc.application.provider_ports import AttemptChangedError, MethodDetails, Notice
 from payments_svc.domain.arguments import parse_id
 from payments_svc.domain.details import UnknownPaymentMethod
 from payments_svc.domain.notice import InvalidNotice
@@ -25,7 +25,7 @@ from payments_svc.domain.orders import Authentication, Capture, Charge, GiveBack
 from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, Outcome, Refused
 from payments_svc.infrastructure import sandbox_messages as messages
 from payments_svc.infrastructure import signatures
-from payments_svc.infrastructure.sandbox_books import ADD_CHARGE, AttemptChangedError, Books
+from payments_svc.infrastructure.sandbox_books import ADD_CHARGE, Books
 from payments_svc.infrastructure.sandbox_clock import Latency
 from payments_svc.infrastructure.sandbox_rules import Terms, charge_told, new_charge
 from payments_svc.infrastructure.sandbox_tokens import TOKENS, Script

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from lib.writes import Write, inserting, write_all
+from payments_svc.application.provider_ports import AttemptChangedError
 from payments_svc.domain.orders import Authentication, Capture, Charge, GiveBack, Void
 from payments_svc.domain.outcome import NotExecuted, Outcome
 from payments_svc.infrastructure import sandbox_messages as messages
@@ -39,11 +40,13 @@ ADD_CHARGE, ADD_OPERATION, ADD_REFUND = (
 )
 
 
-class AttemptChangedError(Exception):
-    """An attempt id came back with another content: a mistake of ours, never of a customer."""
+UNKNOWN_METHOD = "unknown_payment_method"
+"""Of a row of long ago, whose token this version does not have: a row that cannot be gone on with would keep all others
+from it."""
 
-    def __init__(self, attempt_id: UUID) -> None:
-        super().__init__(f"attempt {attempt_id} came back with another content")
+
+def _script_of(charge: Row) -> Script | None:
+    return TOKENS.get(charge["payment_method"])
 
 
 class Books:
@@ -79,10 +82,9 @@ class Books:
         if known is None:
             # Without a result nothing has changed: only the customer's bank could say.
             if charge["status"] == "requires_action" and order.result is not None:
-                script = TOKENS[charge["payment_method"]]
                 fits = order.result == "succeed"
-                changes = decided(charge, script, self._now, self._terms) if fits else None
-                charge = self._change(charge, changes or declined("authentication_failed"))
+                changes = self._decided(charge) if fits else declined("authentication_failed")
+                charge = self._change(charge, changes)
             known = self._note(order.attempt_id, charge, kind="authenticate", result=order.result)
         return operation_told(known, charge)
 
@@ -107,7 +109,8 @@ class Books:
             case "authorized" if amount > charge["amount"]:
                 return "capture_exceeds_authorized"
             case "authorized":
-                return TOKENS[charge["payment_method"]].capture_refused
+                script = _script_of(charge)
+                return UNKNOWN_METHOD if script is None else script.capture_refused
             case "succeeded":
                 return "already_captured"
         return "not_authorized"
@@ -147,9 +150,11 @@ class Books:
                 sandbox_refunds.c.charge_attempt_id == charge["attempt_id"], sandbox_refunds.c.status != "failed"
             )
         ).scalar_one()
-        script = TOKENS[charge["payment_method"]]
+        script = _script_of(charge)
         status, code, due_at = "succeeded", None, None
-        if charge["status"] != "succeeded":
+        if script is None:
+            status, code = "failed", UNKNOWN_METHOD
+        elif charge["status"] != "succeeded":
             status, code = "failed", "charge_not_captured"
         elif given + order.amount > charge["amount_captured"]:
             status, code = "failed", "refund_exceeds_charge"
@@ -213,8 +218,11 @@ class Books:
     def _settle_charge(self, charge: Row) -> Row:
         if charge["status"] == "authorized":
             return self._change(charge, voided("expired"))
-        script = TOKENS[charge["payment_method"]]
-        return self._change(charge, decided(charge, script, self._now, self._terms))
+        return self._change(charge, self._decided(charge))
+
+    def _decided(self, charge: Row) -> Row:
+        script = _script_of(charge)
+        return declined(UNKNOWN_METHOD) if script is None else decided(charge, script, self._now, self._terms)
 
     def _settle_refund(self, refund: Row) -> Row:
         changes: Row = {"status": "succeeded", "due_at": None}

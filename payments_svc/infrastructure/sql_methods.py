@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from lib.database import Sessions
 from lib.uow import SqlUnitOfWork
-from payments_svc.domain.payment_method import KeptMethods, PaymentMethod
+from payments_svc.domain.payment_method import KeptMethods, Means, PaymentMethod
 from payments_svc.infrastructure.method_tables import payment_methods
 
 _columns = payment_methods.c
@@ -20,9 +20,9 @@ _IS_IT = sa.and_(_OF_CUSTOMER, _columns.id == sa.bindparam("method_id"))
 
 _KEPT = sa.select(payment_methods).where(_OF_CUSTOMER, _IS_KEPT).order_by(_columns.id.desc())
 _WAS_KEPT = sa.select(_columns.id).where(_IS_IT)
-_TOKEN = sa.select(_columns.provider, _columns.token).where(_IS_KEPT)
-_TOKEN_OF = _TOKEN.where(_IS_IT)
-_DEFAULT_OF = _TOKEN.where(_OF_CUSTOMER, _columns.is_default)
+_MEANS = sa.select(_columns.provider, _columns.token, _columns.id).where(_IS_KEPT)
+_MEANS_OF = _MEANS.where(_IS_IT)
+_DEFAULT_OF = _MEANS.where(_OF_CUSTOMER, _columns.is_default)
 
 #: what may be shown
 _SHOWN = sa.select(*(each for each in _columns if each is not _columns.token)).where(_IS_KEPT)
@@ -52,11 +52,11 @@ class SqlPaymentMethods:
     def was_kept(self, customer_id: UUID, method_id: UUID) -> bool:
         return self._uow.first(_WAS_KEPT, customer_id=customer_id, method_id=method_id) is not None
 
-    def token_of(self, customer_id: UUID, method_id: UUID) -> tuple[str, str] | None:
-        return self._token(_TOKEN_OF, customer_id=customer_id, method_id=method_id)
+    def means_of(self, customer_id: UUID, method_id: UUID) -> Means | None:
+        return self._means(_MEANS_OF, customer_id=customer_id, method_id=method_id)
 
-    def default_of(self, customer_id: UUID) -> tuple[str, str] | None:
-        return self._token(_DEFAULT_OF, customer_id=customer_id)
+    def default_of(self, customer_id: UUID) -> Means | None:
+        return self._means(_DEFAULT_OF, customer_id=customer_id)
 
     def erase(self, customer_id: UUID) -> None:
         self._uow.session.execute(sa.delete(payment_methods).where(_columns.customer_id == customer_id))
@@ -64,9 +64,9 @@ class SqlPaymentMethods:
     def _change(self, method_id: UUID, *only: sa.ColumnElement[bool], **values: Any) -> None:
         self._uow.session.execute(sa.update(payment_methods).where(_columns.id == method_id, *only).values(**values))
 
-    def _token(self, statement: sa.Select[Any], **parameters: Any) -> tuple[str, str] | None:
+    def _means(self, statement: sa.Select[Any], **parameters: Any) -> Means | None:
         row = self._uow.first(statement, **parameters)
-        return None if row is None else (row.provider, row.token)
+        return None if row is None else Means(row.provider, row.token, row.id)
 
 
 class SqlPaymentMethodReads:

@@ -13,13 +13,13 @@ from lib.ids import lowest_id_at
 from lib.statements import insert_unless_there
 from lib.uow import SqlUnitOfWork
 from lib.writes import updating
-from payments_svc.domain.notice import NoticeStatus, StoredNotice
+from payments_svc.domain.notice import NoticeStatus, ParkedFor, StoredNotice
 from payments_svc.domain.refund import RefundStatus
 from payments_svc.infrastructure.webhook_tables import webhook_notices
 
 _NAMES = tuple(each.name for each in fields(StoredNotice))
 _ADD = insert_unless_there(webhook_notices, "ON CONSTRAINT webhook_notices_event_key")
-_CHANGING = ("status", "attempts", "error", "payment_id", "processed_at", "sequence")
+_CHANGING = ("status", "attempts", "error", "payment_id", "processed_at", "sequence", "dismissed_for")
 _SAVE = updating(webhook_notices, _CHANGING, found_by=("id",))
 _TOLD = [each for each in webhook_notices.columns if each.name not in ("payload", "sequence")]
 
@@ -32,6 +32,7 @@ _refunds = sa.table(
     sa.column("attempt_id", sa.Uuid),
     sa.column("status"),
 )
+_CANCELED: sa.ColumnElement[str] = sa.literal_column(f"'{RefundStatus.CANCELED}'")
 
 
 class SqlNotices:
@@ -67,12 +68,18 @@ class SqlNotices:
             query = query.where(columns.id < before)
         return [dict(row) for row in self._uow.session.execute(query).mappings()]
 
-    def forget_processed(self, before: datetime, *, at_most: int) -> int:
+    def forget(self, before: datetime, *, parked_for: ParkedFor | None = None, at_most: int) -> int:
         columns = webhook_notices.c
+        which = [columns.status == NoticeStatus.PARKED, columns.error == parked_for]
+        if parked_for is None:
+            which = [
+                columns.status.in_((NoticeStatus.PROCESSED, NoticeStatus.DISMISSED)),
+                columns.processed_at < before,
+            ]
         # An id is of the time when the message came, so the old ones are found by the primary key.
         old = (
             sa.select(columns.id)
-            .where(columns.id < lowest_id_at(before), columns.status == NoticeStatus.PROCESSED)
+            .where(columns.id < lowest_id_at(before), *which)
             .order_by(columns.id)
             .limit(at_most)
             .with_for_update(skip_locked=True)
@@ -92,16 +99,17 @@ class SqlNotices:
     def refund_of(self, provider: str, attempt_id: UUID | None) -> UUID | None:
         if attempt_id is None:
             return None
-        # One that was called off is none, and may share its attempt with the one that was made instead.
-        return self._first(
-            sa.select(_refunds.c.id)
-            .join(_payments, _payments.c.id == _refunds.c.payment_id)
-            .where(
-                _refunds.c.attempt_id == attempt_id,
-                _refunds.c.status != RefundStatus.CANCELED.value,
-                _payments.c.provider == provider,
+        # One that was called off may share its attempt with the one that was made instead. Each has its own index.
+        for condition in (_refunds.c.status != _CANCELED, _refunds.c.status == _CANCELED):
+            found = self._first(
+                sa.select(_refunds.c.id)
+                .join(_payments, _payments.c.id == _refunds.c.payment_id)
+                .where(_refunds.c.attempt_id == attempt_id, condition, _payments.c.provider == provider)
+                .order_by(_refunds.c.id.desc())
             )
-        )
+            if found is not None:
+                return found
+        return None
 
     def _first(self, query: sa.Select[Any]) -> UUID | None:
         found: UUID | None = self._uow.session.execute(query.limit(1)).scalar_one_or_none()

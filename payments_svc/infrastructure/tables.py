@@ -69,6 +69,8 @@ payments = sa.Table(
     amount("amount_refunded", default="0"),
     amount("amount_refunding", default="0"),
     sa.Column("payment_method", sa.Text),
+    # No foreign key: what the customer's account takes along when it is deleted is not to become a token that is shown.
+    id_column("payment_method_id", nullable=True),
     sa.Column("provider", sa.Text),
     id_column("attempt_id", nullable=True),
     sa.Column("provider_reference", sa.Text),
@@ -115,6 +117,9 @@ payments = sa.Table(
         " AND (operation IS NULL) = (operation_started_at IS NULL)",
         name="payments_operation_whole",
     ),
+    sa.CheckConstraint(
+        "payment_method_id IS NULL OR payment_method IS NOT NULL", name="payments_kept_method_has_token"
+    ),
     one_of("payments", "capture_method", CaptureMethod),
     one_of("payments", "cancellation_reason", CancellationReason),
     one_of("payments", "operation", Operation),
@@ -131,6 +136,17 @@ sa.Index(
     payments.c.reference,
     unique=True,
     postgresql_where=sa.text("reference IS NOT NULL AND status <> 'canceled'"),
+)
+# What the staff finds: by any filter, a status in the order of time.
+_FOUND = (payments.c.status, payments.c.created_at, payments.c.id)
+sa.Index("payments_found", *_FOUND)
+sa.Index("payments_found_of_customer", payments.c.customer_id, *_FOUND)
+sa.Index(
+    "payments_found_by_reference",
+    payments.c.customer_id,
+    payments.c.reference,
+    *_FOUND,
+    postgresql_where=payments.c.reference.is_not(None),
 )
 sa.Index("payments_next_check_at", payments.c.next_check_at, postgresql_where=payments.c.next_check_at.is_not(None))
 
@@ -165,6 +181,8 @@ refunds = sa.Table(
 sa.Index("refunds_payment_id", refunds.c.payment_id, refunds.c.id)
 # A refund that was not executed leaves its attempt to the one that takes its place.
 sa.Index("refunds_attempt_id_key", refunds.c.attempt_id, unique=True, postgresql_where=sa.text("status <> 'canceled'"))
+# A message may tell of one that was called off.
+sa.Index("refunds_canceled_attempt_id", refunds.c.attempt_id, postgresql_where=sa.text("status = 'canceled'"))
 sa.Index("refunds_next_check_at", refunds.c.next_check_at, postgresql_where=refunds.c.next_check_at.is_not(None))
 
 idempotency_claims = sa.Table(

@@ -25,12 +25,16 @@ webhook_notices = sa.Table(
     id_column("payment_id", nullable=True),
     moment("processed_at", nullable=True),
     sa.Column("sequence", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("dismissed_for", sa.Text),
     sa.PrimaryKeyConstraint("id", name="webhook_notices_pkey"),
     sa.UniqueConstraint("provider", "event_id", name="webhook_notices_event_key"),
     one_of("webhook_notices", "status", NoticeStatus),
     one_of("webhook_notices", "error", ParkedFor),
-    sa.CheckConstraint("(status = 'parked') = (error IS NOT NULL)", name="webhook_notices_parked_why"),
+    sa.CheckConstraint("(status IN ('parked', 'dismissed')) = (error IS NOT NULL)", name="webhook_notices_parked_why"),
+    sa.CheckConstraint("(status = 'dismissed') = (dismissed_for IS NOT NULL)", name="webhook_notices_dismissed_why"),
     sa.CheckConstraint("status <> 'processed' OR payment_id IS NOT NULL", name="webhook_notices_processed_of"),
 )
 # Of those that a person may have to look at; all others are found by their id.
-sa.Index("webhook_notices_open", webhook_notices.c.id, postgresql_where=sa.text("status <> 'processed'"))
+sa.Index(
+    "webhook_notices_open", webhook_notices.c.id, postgresql_where=sa.text("status NOT IN ('processed', 'dismissed')")
+)

@@ -60,7 +60,8 @@ class PaymentRpc:
         :returns: ``{"payment": {"id", "status", "amount", "currency", "capture_method", "amount_capturable",
             "amount_captured", "amount_refunded", "payment_method", "decline_code", "next_action", "capture_before",
             "cancellation_reason", "description", "metadata", "reference", "provider", "pending_operation",
-            "next_check_at", "created_at", "updated_at"}, "replayed"}``. Status ``requires_payment_method`` or
+            "next_check_at", "created_at", "updated_at"}, "replayed"}``. ``payment_method`` is the id of a kept one,
+            also of the default, else the token that was given. Status ``requires_payment_method`` or
             ``requires_confirmation`` if nothing was charged; ``succeeded``; ``requires_capture`` (until
             ``capture_before``); ``requires_action``: the customer has to act as ``next_action`` says, then
             `confirm_payment`; ``processing``: the provider will tell; or ``unknown``: it may have been charged, and is
@@ -108,7 +109,7 @@ class PaymentRpc:
         :param payment_id: a UUID
         :param idempotency_key: as in `create_payment`, for each payment on its own
         :param payment_method: as in `create_payment`; if it is not given, the payment's own unless that was declined,
-            else the user's default
+            else the user's default. It has to be given if the payment's own was a kept one and is forgotten
         :param authentication: for a payment that is ``requires_action``, where the client knows what the customer did:
             ``"succeed"`` or ``"fail"``
         :returns: ``{"payment", "replayed"}`` as in `create_payment`

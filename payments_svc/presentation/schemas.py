@@ -9,6 +9,7 @@ from marshmallow import Schema, fields
 
 from lib.ids import rfc3339
 from payments_svc.domain.payment_status import PaymentStatus
+from payments_svc.domain.refund import AWAITED
 
 
 def _moment(value: Any) -> Any:
@@ -27,6 +28,21 @@ class WhileOpen(Moment):
 
     def _serialize(self, value: Any, attr: Any, obj: Any, **more: Any) -> Any:
         return None if obj.get("operation") is None else super()._serialize(value, attr, obj, **more)
+
+
+class WhileAwaited(Moment):
+    """The same of a refund: while nobody knows what has become of it."""
+
+    def _serialize(self, value: Any, attr: Any, obj: Any, **more: Any) -> Any:
+        return super()._serialize(value, attr, obj, **more) if obj["status"] in AWAITED else None
+
+
+class ShownMethod(fields.Field[str]):
+    """A kept means of payment by its id: its token is for the provider alone. In a stored answer it is that already."""
+
+    def _serialize(self, value: Any, attr: Any, obj: Any, **__: Any) -> Any:  # noqa: ARG002
+        kept = obj.get("payment_method_id")
+        return value if kept is None else str(kept)
 
 
 class WhileRequired(fields.Field[dict[str, Any]]):
@@ -66,7 +82,7 @@ class PaymentSchema(Schema):
     amount_capturable = fields.Integer()
     amount_captured = fields.Integer()
     amount_refunded = fields.Integer()
-    payment_method = fields.String()
+    payment_method = ShownMethod()
     decline_code = fields.String()
     next_action = WhileRequired()
     capture_before = Moment(attribute="authorized_until")
@@ -89,7 +105,7 @@ class RefundSchema(Schema):
     status = fields.String()
     reason = fields.String()
     failure_code = fields.String()
-    next_check_at = Moment()
+    next_check_at = WhileAwaited()
     created_at = Moment()
 
 

@@ -23,7 +23,7 @@ from payments_svc.domain.notice import InvalidNotice, InvalidSignature, NoticeSt
 WEBHOOKS = Counter("payments_webhooks_total", "Messages from providers", ["result"])
 GIVEN_UP = Counter(
     "payments_given_up_charges_total",
-    "Messages about money that moved for an attempt that was given up: each is parked for a person",
+    "Messages about money that moved for a charge or a refund that was given up: each is parked for a person",
 )
 
 _log = logs.get(__name__)
@@ -95,5 +95,5 @@ class WebhookRpc:
 
     @every(seconds=3600)
     def forget_processed_messages(self) -> None:
-        """Forget what providers have told us long ago, unless a person has to look at it."""
+        """Forget what providers have told us long ago, and what nobody has asked for."""
         forget_notices(self.ports)

@@ -19,7 +19,7 @@ from payments_svc.application.ports import Ports
 from payments_svc.application.provider_ports import MethodDetails
 from payments_svc.domain.customer import Customer, CustomerStatus
 from payments_svc.domain.details import UnknownPaymentMethod
-from payments_svc.domain.payment_method import KeptMethods, PaymentMethod
+from payments_svc.domain.payment_method import KeptMethods, Means, PaymentMethod
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
@@ -43,19 +43,19 @@ class FakePaymentMethods:
     def was_kept(self, customer_id: UUID, method_id: UUID) -> bool:
         return method_id in self._rows and self._rows[method_id].customer_id == customer_id
 
-    def token_of(self, customer_id: UUID, method_id: UUID) -> tuple[str, str] | None:
-        return self._token(each for each in _kept(self._rows, customer_id) if each.id == method_id)
+    def means_of(self, customer_id: UUID, method_id: UUID) -> Means | None:
+        return self._means(each for each in _kept(self._rows, customer_id) if each.id == method_id)
 
-    def default_of(self, customer_id: UUID) -> tuple[str, str] | None:
-        return self._token(each for each in _kept(self._rows, customer_id) if each.is_default)
+    def default_of(self, customer_id: UUID) -> Means | None:
+        return self._means(each for each in _kept(self._rows, customer_id) if each.is_default)
 
     def erase(self, customer_id: UUID) -> None:
         for each in [each for each in self._rows.values() if each.customer_id == customer_id]:
             del self._rows[each.id]
 
-    def _token(self, found: Any) -> tuple[str, str] | None:
+    def _means(self, found: Any) -> Means | None:
         method = next(found, None)
-        return None if method is None else (method.provider, cast(str, method.token))
+        return None if method is None else Means(method.provider, cast(str, method.token), method.id)
 
 
 class FakePaymentMethodReads:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from lib.aggregate import DomainEvent
 from lib.ids import lowest_id_at
-from payments_svc.domain.notice import NoticeStatus, StoredNotice
+from payments_svc.domain.notice import NoticeStatus, ParkedFor, StoredNotice
 from payments_svc.domain.payment import Payment
 from payments_svc.domain.refund import Refund, RefundStatus
 
@@ -60,11 +60,15 @@ class FakeNotices:
             for notice in found[:limit]
         ]
 
-    def forget_processed(self, before: datetime, *, at_most: int) -> int:
+    def forget(self, before: datetime, *, parked_for: ParkedFor | None = None, at_most: int) -> int:
+        def is_meant(notice: StoredNotice) -> bool:
+            if parked_for is not None:
+                return (notice.status, notice.error) == (NoticeStatus.PARKED, parked_for)
+            is_done = notice.status in (NoticeStatus.PROCESSED, NoticeStatus.DISMISSED)
+            return is_done and notice.processed_at is not None and notice.processed_at < before
+
         old = sorted(
-            each.id
-            for each in self._state.notices.values()
-            if each.id < lowest_id_at(before) and each.status is NoticeStatus.PROCESSED
+            each.id for each in self._state.notices.values() if each.id < lowest_id_at(before) and is_meant(each)
         )
         for id in old[:at_most]:
             del self._state.notices[id]
@@ -76,11 +80,12 @@ class FakeNotices:
         return next(iter([*by_attempt, *(each.id for each in payments if each.id == payment_id)]), None)
 
     def refund_of(self, provider: str, attempt_id: UUID | None) -> UUID | None:
-        for each in self._state.refunds.values():
-            payment = self._state.payments[each.payment_id]
-            if (payment.provider, each.attempt_id) == (provider, attempt_id):
-                return None if each.status is RefundStatus.CANCELED else each.id
-        return None
+        found = [
+            ((each.status is not RefundStatus.CANCELED, each.id), each.id)
+            for each in self._state.refunds.values()
+            if (self._state.payments[each.payment_id].provider, each.attempt_id) == (provider, attempt_id)
+        ]
+        return max(found)[1] if found else None
 
     def pull_events(self) -> Iterable[tuple[int, DomainEvent]]:
         """Return the events of what was added and saved, on commit."""

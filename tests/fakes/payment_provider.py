@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import threading
 from collections.abc import Callable
@@ -11,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from lib.ids import utc_now
-from payments_svc.application.provider_ports import MethodDetails, Notice
+from payments_svc.application.provider_ports import AttemptChangedError, MethodDetails, Notice
 from payments_svc.domain.arguments import parse_id
 from payments_svc.domain.details import UnknownPaymentMethod
 from payments_svc.domain.notice import InvalidNotice, InvalidSignature
@@ -28,7 +30,7 @@ from payments_svc.domain.outcome import (
     Voided,
 )
 
-GOOD_SIGNATURE = "signed"
+TOLERANCE = timedelta(minutes=5)
 HOLDS_FOR = timedelta(days=7)
 SILENT = {
     "tok_timeout": Charge,
@@ -75,6 +77,7 @@ class FakeProvider:
         self._refunds: dict[UUID, FakeRefund] = {}
         self._operations: dict[UUID, Outcome] = {}
         self._stumbled: set[UUID] = set()
+        self._contents: dict[UUID, tuple[Any, ...]] = {}
         self.charged: dict[UUID, int] = {}
         self.refunded: dict[UUID, int] = {}
         self.asked: list[tuple[str, UUID]] = []
@@ -125,8 +128,11 @@ class FakeProvider:
         return None if known is None else known.outcome
 
     def read_notice(self, body: bytes, signature: str, now: datetime) -> Notice:
-        if signature != GOOD_SIGNATURE:
-            raise InvalidSignature("not signed")
+        at = signature.partition(" ")[0]
+        if not at.isdecimal() or abs(int(at) - now.timestamp()) > TOLERANCE.total_seconds():
+            raise InvalidSignature("not signed, or not now")
+        if not hmac.compare_digest(signature.encode(), self.sign(body, at=int(at)).encode()):
+            raise InvalidSignature("signed by somebody else")
         try:
             return self.interpret(json.loads(body))
         except ValueError as exc:
@@ -146,6 +152,29 @@ class FakeProvider:
                     payload=payload,
                 )
         raise InvalidNotice("no message")
+
+    # --- what it tells ---
+
+    def messages(self) -> list[bytes]:
+        """Return what it would tell of its charges and refunds as they are."""
+        charges = [("payment.changed", id, each.order.payment_id) for id, each in self._charges.items()]
+        refunds = [("refund.changed", id, each.order.charge.payment_id) for id, each in self._refunds.items()]
+        return [
+            json.dumps(
+                {
+                    "id": f"evt_{attempt_id.hex}",
+                    "type": type,
+                    "created": int(self._now().timestamp()),
+                    "data": {"attempt_id": str(attempt_id), "payment_id": str(payment_id)},
+                }
+            ).encode()
+            for type, attempt_id, payment_id in charges + refunds
+        ]
+
+    def sign(self, body: bytes, *, at: int | None = None) -> str:
+        """:param at: seconds since 1970; None for now"""
+        seconds = int(self._now().timestamp()) if at is None else at
+        return f"{seconds} {hashlib.sha256(b'%d %b' % (seconds, body)).hexdigest()}"
 
     # --- what a test does to it ---
 
@@ -167,6 +196,11 @@ class FakeProvider:
         """Let go of what is set aside."""
         self._charges[attempt_id].outcome = Voided("expired")
 
+    def let_authorizations_end(self) -> None:
+        for attempt_id, charge in self._charges.items():
+            if isinstance(charge.outcome, Authorized):
+                self.expire(attempt_id)
+
     def forget(self, attempt_id: UUID) -> None:
         """Know nothing of a charge, as if it had never arrived."""
         del self._charges[attempt_id]
@@ -175,6 +209,8 @@ class FakeProvider:
     # --- what it does ---
 
     def _do(self, order: Order) -> Outcome:
+        if self._contents.setdefault(order.attempt_id, _content_of(order)) != _content_of(order):
+            raise AttemptChangedError(order.attempt_id)
         match order:
             case Charge():
                 return self._charge(order)
@@ -263,3 +299,16 @@ class FakeProvider:
         during, self.during = self.during, None
         if during is not None:
             during()
+
+
+def _content_of(order: Order) -> tuple[Any, ...]:
+    """Return what the order's attempt id stands for."""
+    question = QUESTIONS[type(order)]
+    match order:
+        case Charge():
+            return question, order.payment_id, order.amount, order.currency, order.payment_method, order.capture
+        case Authentication(_, charge, result):
+            return question, charge.attempt_id, result
+        case Void(_, charge):
+            return question, charge.attempt_id
+    return question, order.charge.attempt_id, order.amount

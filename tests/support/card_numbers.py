@@ -14,6 +14,8 @@ _BEFORE = [
     "(",
     ":",
     "=",
+    "+",
+    "tel:+",
     '"',
     "_",
     "/",
@@ -38,6 +40,11 @@ def luhn_digit(digits: str) -> str:
 
 def complete(digits: str) -> str:
     return digits + luhn_digit(digits)
+
+
+def is_complete(digits: str) -> bool:
+    """Tell whether it passes the Luhn check."""
+    return complete(digits[:-1]) == digits
 
 
 @st.composite

@@ -1,35 +1,33 @@
-"""The past on PostgreSQL: pages, periods, whose it is, what the staff finds, and what a page costs."""
+"""The past on PostgreSQL: pages, periods, whose it is, what the staff finds."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
-from lib.ids import EPOCH, new_id
+from lib.ids import EPOCH, IdMaker, moment_of, new_id, rfc3339, utc_now
 from payments_svc.application.check_now import check_now
 from payments_svc.application.find_payments import InvalidFilter, find_payments
-from payments_svc.application.history_ports import ActorKind, By, PaymentFilter, Period
+from payments_svc.application.history_ports import ActorKind, By, Place
 from payments_svc.application.inspect_payment import inspect_payment, list_payment_trail
 from payments_svc.application.list_transactions import MAX_EXPORTED, list_transactions
-from payments_svc.application.pages import InvalidCursor, InvalidLimit
+from payments_svc.application.pages import InvalidCursor, InvalidLimit, encoded_cursor
 from payments_svc.application.ports import Ports
 from payments_svc.bootstrap import build_ports
 from payments_svc.domain.arguments import InvalidUserId
 from payments_svc.domain.payment_errors import PaymentNotFound
-from payments_svc.domain.payment_status import PaymentStatus
 from payments_svc.domain.period import InvalidPeriod
-from payments_svc.infrastructure.sql_history import TRANSACTIONS, bounds, found_by
-from tests.integration.payments.test_payments_races import CONFIG, pay, refund
+from tests.integration.payments.test_payments_races import ANN, CONFIG, pay, refund
 from tests.support import databases
-from tests.support.seeded_history import BEGAN, seed
+from tests.support.seeded_history import BEGAN, CANCELED_REFERENCE, RARE, seed
 
-MANY, FEW = 12_000, 25
+FEW = 25
 START = EPOCH + timedelta(milliseconds=BEGAN)
 
 
@@ -45,7 +43,6 @@ def seeded(sessions: Any, **numbers: int) -> dict[str, UUID]:
         for name, number in numbers.items():
             seed(session.connection(), people[name], number)
         session.commit()
-        session.execute(sa.text("ANALYZE ledger_entries")) if False else None
     return people
 
 
@@ -164,87 +161,79 @@ def test_limits(ports: Ports) -> None:
         list_transactions(ports, user_id="me")
 
 
-# --- what a page costs ---
-
-
-def rows_read(session: Any, statement: Any, values: dict[str, Any]) -> tuple[int, set[str]]:
-    """Run a statement; return how many rows its scans have looked at, and how they scanned."""
-    compiled = statement.compile(dialect=session.get_bind().dialect)
-    text = sa.text(f"EXPLAIN (ANALYZE, FORMAT JSON) {_with_names(compiled)}")
-    found = session.execute(text.bindparams(*_typed(compiled, values))).scalar_one()
-    plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
-    read, scans = 0, set()
-
-    def walk(node: dict[str, Any]) -> None:
-        nonlocal read
-        if "Scan" in node["Node Type"] and node["Node Type"] != "Subquery Scan":
-            removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
-            read += (node["Actual Rows"] + removed) * node["Actual Loops"]
-            scans.add(f"{node['Node Type']} {node.get('Relation Name', '')} {node.get('Index Name', '')}")
-        for child in node.get("Plans", ()):
-            walk(child)
-
-    walk(plan)
-    return int(read), scans
-
-
-def _with_names(compiled: Any) -> str:
-    text = str(compiled)
-    for name in compiled.params:
-        text = text.replace(f"%({name})s", f"(:{name})")
-    return text
-
-
-def _typed(compiled: Any, values: dict[str, Any]) -> list[Any]:
-    return [
-        sa.bindparam(name, {**compiled.params, **values}[name], type_=compiled.binds[name].type)
-        for name in compiled.params
-    ]
-
-
-PERIODS = {
-    "all of it": Period(),
-    "from late on": Period(since=START + timedelta(seconds=MANY - 5)),
-    "up to early": Period(until=START + timedelta(seconds=50)),
-    "in the middle": Period(START + timedelta(seconds=MANY // 2), START + timedelta(seconds=MANY // 2 + 1000)),
-    "nothing in it": Period(START + timedelta(days=900), START + timedelta(days=901)),
-}
+# --- periods, whatever the ids are ---
 
 
 @pytest.fixture
-def long_history(payments_sessions: Any) -> Any:
-    people = seeded(payments_sessions, ann=MANY, bob=500)
-    return payments_sessions, people["ann"]
+def database(migrated: dict[str, str]) -> Iterator[sa.Connection]:
+    """The superuser's way into the database."""
+    admin = databases.admin(databases.on_database(migrated["POSTGRES_SUPERUSER_URL"], "payments_sql"))
+    with admin.connect() as connection:
+        yield connection
+    admin.dispose()
 
 
-@pytest.fixture
-def settled(migrated: dict[str, str]) -> Callable[[str], None]:
-    """Return a function that has PostgreSQL look at what is in a table."""
-
-    def vacuum(table: str) -> None:
-        admin = databases.admin(databases.on_database(migrated["POSTGRES_SUPERUSER_URL"], "payments_sql"))
-        with admin.connect() as connection:
-            connection.execute(sa.text(f"VACUUM ANALYZE {table}"))
-        admin.dispose()
-
-    return vacuum
+HOUR = timedelta(hours=1)
 
 
-def test_a_page_reads_a_page(long_history: Any, settled: Callable[[str], None]) -> None:
-    """Whatever the period is, and wherever in it the page is."""
-    sessions, ann = long_history
-    settled("ledger_entries")
-    with sessions() as session:
-        middle = UUID(int=(BEGAN + MANY // 2 * 1000) << 80)
-        for name, period in PERIODS.items():
-            for before in (None, middle):
-                values = {"customer_id": ann, "most": 21, **bounds(period, before)}
-                read, scans = rows_read(session, TRANSACTIONS, values)
-                # The bounds by id are ten seconds wider than the period: as many rows as are seeded in that time. And
-                # for one whose payments are most of all, PostgreSQL may take the entries as they come, the others'
-                # and the other sides too.
-                assert read <= 3 * (21 + 10 + 1), f"{name}: {read} rows by {scans}"
-                assert "Seq Scan ledger_entries " not in scans, name
+@pytest.mark.parametrize("off", [-9000 * HOUR, -HOUR, timedelta(seconds=-11), timedelta(seconds=11), HOUR, 9000 * HOUR])
+def test_no_payment_is_between_two_periods(ports: Ports, database: sa.Connection, off: timedelta) -> None:
+    """Neither in the history nor for the staff, by however much its ids' clock differs from that of its times."""
+    strange = IdMaker(lambda: int((utc_now() + off - EPOCH) / timedelta(microseconds=1)) * 1000)
+    makers = (ports, replace(ports, new_id=strange), ports)
+    ids = [pay(each, idempotency_key=f"key-{number}").body["id"] for number, each in enumerate(makers)]
+    # The entry of the one in the middle, too.
+    update = "UPDATE ledger_entries SET id = :id WHERE payment_id = :payment_id AND account = 'sales'"
+    database.execute(sa.text("SET session_replication_role = replica"))
+    database.execute(sa.text(update), {"id": strange(), "payment_id": ids[1]})
+    lists = (
+        ("posted_at", "payment_id", lambda **period: everything(ports, UUID(ANN), limit=1, **period)),
+        ("created_at", "id", lambda **period: found(ports, limit=1, **period)),
+        ("created_at", "id", lambda **period: found(ports, limit=1, customer_id=ANN, status="succeeded", **period)),
+    )
+    for time, id, listed in lists:
+        rows = listed()
+        assert [str(row[id]) for row in reversed(rows)] == ids
+        for row in rows:
+            moment = rfc3339(row[time])
+            before, after = listed(until=moment), listed(since=moment)
+            assert after + before == rows
+            assert after[-1] == row
+            only = listed(since=moment, until=rfc3339(row[time] + timedelta(microseconds=1)))
+            assert only == [row]
+
+
+def test_a_burst_of_ids_takes_nothing_out_of_a_period(ports: Ports) -> None:
+    for _ in range(20_000):
+        ports.new_id()
+    began = rfc3339(utc_now())
+    answer = pay(ports).body
+    (row,) = everything(ports, UUID(ANN))
+    made = moment_of(row["id"])
+    assert timedelta(milliseconds=-1) <= made - row["posted_at"] < timedelta(seconds=5)
+    until = rfc3339(utc_now() + timedelta(milliseconds=1))
+    assert everything(ports, UUID(ANN), since=began, until=until) == [row]
+    assert [str(each["id"]) for each in find_payments(ports, since=began, until=until).data] == [answer["id"]]
+
+
+@pytest.mark.parametrize("moment", [datetime.min, datetime.max], ids=["the first", "the last"])
+def test_a_cursor_of_a_time_that_no_clock_shows(ports: Ports, moment: datetime) -> None:
+    """Whoever makes one up gets an empty page, or the first."""
+    place = Place(moment.replace(tzinfo=UTC), new_id())
+    cursor = encoded_cursor(place, f"transactions:{ANN}:None:None:")
+    pay(ports)
+    assert len(list_transactions(ports, user_id=ANN, cursor=cursor).data) == (moment == datetime.max)
+
+
+def found(ports: Ports, **filter: Any) -> list[dict[str, Any]]:
+    """Go through all pages of what the staff finds."""
+    rows, cursor = [], None
+    while True:
+        page = find_payments(ports, cursor=cursor, **filter)
+        rows += page.data
+        cursor = page.next_cursor
+        if cursor is None:
+            return rows
 
 
 # --- what the staff sees ---
@@ -290,11 +279,20 @@ def test_a_cursor_belongs_to_its_filter(ports: Ports) -> None:
         find_payments(ports, limit=1, cursor=cursor)
 
 
-def test_the_statement_has_what_the_filter_has() -> None:
-    everything = PaymentFilter(new_id(), PaymentStatus.SUCCEEDED, "order-17")
-    text = str(found_by(everything))
-    assert all(f"payments.{name} = :{name}" in text for name in ("customer_id", "status", "reference"))
-    assert "payments.status" not in str(found_by(PaymentFilter())).partition("WHERE")[2]
+def test_without_a_status_all_of_them_are_merged(ports: Ports, payments_sessions: Any) -> None:
+    people = seeded(payments_sessions, ann=40, bob=40)
+    canceled = found(ports, status="canceled")
+    assert len(canceled) == len(found(ports, status=RARE)) == 2
+    again = found(ports, customer_id=str(people["ann"]), reference=CANCELED_REFERENCE)
+    assert again == [row for row in canceled if row["customer_id"] == people["ann"]]
+    whole = found(ports, limit=100)
+    assert [(row["created_at"], row["id"]) for row in whole] == sorted(
+        ((row["created_at"], row["id"]) for row in whole), reverse=True
+    )
+    assert len({row["id"] for row in whole}) == 80
+    assert found(ports, limit=3) == whole
+    anns = [row for row in whole if row["customer_id"] == people["ann"]]
+    assert found(ports, limit=3, customer_id=str(people["ann"])) == anns
 
 
 def test_a_look_is_in_the_trail(ports: Ports) -> None:
@@ -333,15 +331,6 @@ def test_nobody_changes_the_trail(ports: Ports, payments_sessions: Any) -> None:
     for change in ("UPDATE audit_entries SET reason = 'x'", "DELETE FROM audit_entries", "TRUNCATE audit_entries"):
         with payments_sessions() as session, pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
             session.execute(sa.text(change))
-
-
-def test_an_id_is_made_shortly_after_its_moment(ports: Ports) -> None:
-    """The bounds by id rely on it (`sql_history.bounds`)."""
-    answer = pay(ports).body
-    (row,) = everything(ports, UUID(answer["customer_id"]))
-    made = EPOCH + timedelta(milliseconds=row["id"].int >> 80)
-    assert isinstance(row["posted_at"], datetime)
-    assert timedelta(milliseconds=-1) <= made - row["posted_at"] < timedelta(seconds=5)
 
 
 def test_the_staff_asks_the_provider_now(ports: Ports) -> None:

@@ -21,7 +21,7 @@ from payments_svc.application.list_payment_methods import list_payment_methods
 from payments_svc.application.ports import Ports
 from payments_svc.application.set_default_payment_method import set_default_payment_method
 from payments_svc.domain.customer import AccountDisabled
-from payments_svc.domain.payment_method import MOST_KEPT, PaymentMethodNotFound, TooManyPaymentMethods
+from payments_svc.domain.payment_method import MOST_KEPT, Means, PaymentMethodNotFound, TooManyPaymentMethods
 from payments_svc.infrastructure.method_tables import payment_methods
 from payments_svc.infrastructure.sql import PaymentsUnitOfWork
 from payments_svc.infrastructure.sql_methods import SqlPaymentMethodReads
@@ -77,12 +77,12 @@ def defaults(ports: Ports, user: str) -> list[UUID]:
     return [each["id"] for each in listed(ports, user) if each["is_default"]]
 
 
-def token_of(ports: Ports, user: str, method_id: UUID) -> tuple[str, str] | None:
+def means_of(ports: Ports, user: str, method_id: UUID) -> Means | None:
     with ports.unit_of_work() as uow:
-        return uow.payment_methods.token_of(UUID(user), method_id)
+        return uow.payment_methods.means_of(UUID(user), method_id)
 
 
-def default_of(ports: Ports, user: str) -> tuple[str, str] | None:
+def default_of(ports: Ports, user: str) -> Means | None:
     with ports.unit_of_work() as uow:
         return uow.payment_methods.default_of(UUID(user))
 
@@ -124,14 +124,14 @@ def test_the_default_moves_as_it_is_told_to(ports: Ports, ann: str) -> None:
     assert listed(ports, ann) == []
 
 
-def test_payments_get_the_token_of_ones_own_methods_alone(ports: Ports, ann: str) -> None:
+def test_payments_get_the_means_of_ones_own_alone(ports: Ports, ann: str) -> None:
     bob = str(new_id())
     method, theirs = keep(ports, ann), keep(ports, bob, "tok_theirs")
-    assert token_of(ports, ann, method) == default_of(ports, ann) == ("sandbox", "tok_visa")
-    assert token_of(ports, ann, theirs) is None
-    assert default_of(ports, bob) == ("sandbox", "tok_theirs")
+    assert means_of(ports, ann, method) == default_of(ports, ann) == Means("sandbox", "tok_visa", method)
+    assert means_of(ports, ann, theirs) is None
+    assert default_of(ports, bob) == Means("sandbox", "tok_theirs", theirs)
     forget(ports, ann, method)
-    assert token_of(ports, ann, method) is None
+    assert means_of(ports, ann, method) is None
     assert default_of(ports, ann) is None
 
 
@@ -167,7 +167,7 @@ def test_a_deleted_account_loses_its_tokens_even_if_it_has_payments(
         session.execute(sa.insert(payments), row)
         session.commit()
     close_customer(sql, event_id=str(new_id()), user_id=ann)
-    assert token_of(sql, ann, method) is None
+    assert means_of(sql, ann, method) is None
     with payments_sessions() as session:
         assert session.execute(sa.select(payment_methods)).all() == []
         assert session.execute(sa.select(customers.c.status)).scalar_one() == "deleted"

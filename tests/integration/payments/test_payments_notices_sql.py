@@ -117,6 +117,11 @@ def test_what_became_of_it_is_saved(begin):
     with begin() as uow:
         assert values(uow.notices.get(done.id)) == values(found)
         assert values(uow.notices.get(parked.id)) == values(other)
+        other.dismiss("nothing of ours", NOON)
+        uow.notices.save(other)
+        uow.commit()
+    with begin() as uow:
+        assert values(uow.notices.get(parked.id)) == values(other)
 
 
 def test_they_are_listed_newest_first(begin):
@@ -131,21 +136,38 @@ def test_they_are_listed_newest_first(begin):
         assert uow.notices.find(status=NoticeStatus.PARKED, limit=9) == []
 
 
-def test_what_was_processed_before_a_moment_is_forgotten_a_few_at_a_time(begin):
-    old = [notice(f"old_{number}", id=uuid_of(number)) for number in range(6)]
-    for each in old[:4]:
-        each.process(new_id(), NOON)
-    old[4].park(ParkedFor.UNKNOWN_TYPE, NOON)
-    fresh = notice("fresh")
-    fresh.process(new_id(), NOON)
-    keep(begin, *old, fresh)
-    for gone in (3, 1, 0):
+BEFORE = NOON - timedelta(seconds=1)
+
+
+def forget(begin, **which):
+    """Return how many were forgotten each time, until there were none."""
+    gone = []
+    while not gone or gone[-1]:
         with begin() as uow:
-            assert uow.notices.forget_processed(NOON, at_most=3) == gone
+            gone.append(uow.notices.forget(NOON, **which, at_most=3))
             uow.commit()
+    return gone
+
+
+def test_what_was_done_with_before_a_moment_is_forgotten_a_few_at_a_time(begin):
+    old = [notice(f"old_{number}", id=uuid_of(number)) for number in range(8)]
+    for each in old[:5]:
+        each.process(new_id(), BEFORE)
+    for each in old[3:7]:
+        each.park(ParkedFor.UNKNOWN_TYPE, BEFORE)
+    old[3].dismiss("nothing of ours", BEFORE)
+    old[4].dismiss("nothing of ours", NOON)
+    old[5].park(ParkedFor.UNKNOWN_OBJECT, BEFORE)
+    fresh = notice("fresh")
+    fresh.process(new_id(), BEFORE)
+    keep(begin, *old, fresh)
+    assert forget(begin) == [3, 1, 0]
     with begin() as uow:
-        # One waits for its processing, one for a person.
-        assert [each["id"] for each in uow.notices.find(limit=9)] == [fresh.id, old[5].id, old[4].id]
+        # Dismissed only now; two wait for a person, one for its processing.
+        assert [each["id"] for each in uow.notices.find(limit=9)] == [fresh.id, *(each.id for each in old[:3:-1])]
+    assert forget(begin, parked_for=ParkedFor.UNKNOWN_TYPE) == [1, 0]
+    with begin() as uow:
+        assert [each["id"] for each in uow.notices.find(limit=9)] == [fresh.id, old[7].id, old[5].id, old[4].id]
 
 
 def uuid_of(number):
@@ -163,11 +185,14 @@ def test_payments_and_refunds_are_found_by_what_the_provider_knows_them_by(begin
     refund = payment.open_refund(id=new_id(), attempt_id=new_id(), **open_refund)
     canceled = payment.open_refund(id=new_id(), attempt_id=new_id(), **open_refund)
     payment.settle_refund(canceled, NotExecuted("provider_error"), now=NOON, deadlines=DEADLINES)
+    again = payment.open_refund(id=new_id(), attempt_id=canceled.attempt_id, **open_refund)
+    payment.settle_refund(again, NotExecuted("provider_error"), now=NOON, deadlines=DEADLINES)
     with begin() as uow:
         uow.customers.add_or_get(Customer(customer, NOON))
         uow.payments.add(payment)
         uow.refunds.add(refund)
         uow.refunds.add(canceled)
+        uow.refunds.add(again)
         uow.commit()
     with begin() as uow:
         find, find_refund = uow.notices.payment_of, uow.notices.refund_of
@@ -176,8 +201,17 @@ def test_payments_and_refunds_are_found_by_what_the_provider_knows_them_by(begin
         assert find("sandbox", new_id(), None) is find("sandbox", None, None) is find("sandbox", None, new_id()) is None
         assert find("other", attempt_id, payment.id) is None
         assert find_refund("sandbox", refund.attempt_id) == refund.id
-        assert find_refund("sandbox", canceled.attempt_id) is find_refund("sandbox", None) is None
-        assert find_refund("other", refund.attempt_id) is None
+        # The last of two that were called off, until another one takes their place.
+        assert find_refund("sandbox", canceled.attempt_id) == again.id
+        assert find_refund("sandbox", new_id()) is find_refund("sandbox", None) is None
+        assert find_refund("other", refund.attempt_id) is find_refund("other", canceled.attempt_id) is None
+    with begin() as uow:
+        payment = uow.payments.get(payment.id)
+        made = payment.open_refund(id=UUID(int=1), attempt_id=canceled.attempt_id, **open_refund)
+        uow.refunds.add(made)
+        uow.commit()
+    with begin() as uow:
+        assert uow.notices.refund_of("sandbox", canceled.attempt_id) == made.id
 
 
 # --- on PostgreSQL ---

@@ -78,6 +78,59 @@ def test_a_token_that_is_no_more_is_refused(sandbox):
     assert sandbox.lookup(charge) is None
 
 
+FORGET_TOKENS = "update sandbox_charges set payment_method = 'tok_of_long_ago'"
+
+
+@pytest.fixture
+def forget_tokens(payments_sessions):
+    """Have all charges so far made with a token that a later version does not have."""
+
+    def forget_tokens():
+        with payments_sessions() as session:
+            session.execute(sa.text(FORGET_TOKENS))
+            session.commit()
+
+    return forget_tokens
+
+
+def test_a_slow_charge_whose_token_is_no_more_is_declined_and_keeps_no_other_waiting(
+    sandbox, clock, forget_tokens, told
+):
+    old = charge_of("tok_async")
+    sandbox.execute(old)
+    forget_tokens()
+    fine = charge_of("tok_async")
+    sandbox.execute(fine)
+    clock.now += DAY
+    assert sandbox.settle_due() == 2
+    assert sandbox.settle_due() == 0
+    assert sandbox.lookup(old) == Refused("unknown_payment_method")
+    assert isinstance(sandbox.lookup(fine), Succeeded)
+    assert sorted(told()[2:]) == ["payment.failed", "payment.succeeded"]
+
+
+def test_who_asks_about_a_slow_charge_whose_token_is_no_more_gets_an_answer(sandbox, clock, forget_tokens):
+    charge = charge_of("tok_async")
+    sandbox.execute(charge)
+    forget_tokens()
+    clock.now += DAY
+    assert sandbox.lookup(charge) == Refused("unknown_payment_method")
+
+
+@pytest.mark.parametrize("token, capture", [("tok_3ds", True), ("tok_visa", False), ("tok_visa", True)])
+def test_nothing_more_is_done_with_a_charge_whose_token_is_no_more(sandbox, forget_tokens, token, capture):
+    charge = charge_of(token, capture=capture)
+    sandbox.execute(charge)
+    forget_tokens()
+    order = {
+        ("tok_3ds", True): Authentication(new_id(), charge, "succeed"),
+        ("tok_visa", False): Capture(new_id(), charge, 1000),
+        ("tok_visa", True): refund_of(charge, 1),
+    }[token, capture]
+    assert sandbox.execute(order) == Refused("unknown_payment_method")
+    assert sandbox.execute(order) == Refused("unknown_payment_method")
+
+
 def test_its_references_are_its_own(sandbox):
     charge = charge_of("tok_visa")
     assert sandbox.execute(charge) == Succeeded(1000, f"ch_{charge.attempt_id.hex}")

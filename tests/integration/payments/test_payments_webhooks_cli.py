@@ -1,6 +1,7 @@
 """The operators' commands about messages from providers."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -88,9 +89,59 @@ def test_one_message_is_replayed_whatever_became_of_it(run, notices, ask):
     assert ask("select envelope->'data'->>'id' from outbox") == [(str(notices[4].id),)]
 
 
+@pytest.fixture
+def alarm(payments_sessions, notices):
+    """One more: money has moved for what was given up."""
+    with build_ports(CONFIG, payments_sessions).unit_of_work() as uow:
+        notice = replace(notices[1], id=new_id(), event_id="evt_alarm")
+        notice.park(ParkedFor.MONEY_MOVED_FOR_GIVEN_UP_ATTEMPT, utc_now(), new_id())
+        uow.notices.add(notice)
+        uow.commit()
+    return notice
+
+
+def test_an_alarm_is_replayed_by_its_id_only(run, alarm, ask):
+    of_alarm = f"select status from webhook_notices where id = '{alarm.id}'"
+    assert lines(run("replay-webhooks", "--type", "payout.paid")) == [{"replayed": 2}]
+    assert lines(run("replay-webhooks", "--all-parked")) == [{"replayed": 2}]
+    assert ask(of_alarm) == [("parked",)]
+    assert lines(run("replay-webhooks", "--id", str(alarm.id))) == [{"replayed": 1}]
+    assert ask(of_alarm) == [("received",)]
+
+
+WHY = ("--reason", "nothing of ours")
+
+
+@pytest.mark.parametrize(("type", "dismissed"), [("payout.paid", [1, 3]), ("payout.failed", [0, 2]), ("nothing", [])])
+def test_parked_messages_of_a_type_are_dismissed_with_a_reason(run, notices, alarm, ask, type, dismissed):
+    assert lines(run("dismiss-webhooks", "--type", type, *WHY)) == [{"dismissed": len(dismissed)}]
+    found = ask("select id::text, dismissed_for from webhook_notices where status = 'dismissed' order by id")
+    assert found == [(str(notices[number].id), "nothing of ours") for number in dismissed]
+    listed = lines(run("webhooks", "--status", "dismissed"))
+    assert {(each["dismissed_for"], each["error"]) for each in listed} <= {("nothing of ours", "unknown_type")}
+    assert len(listed) == len(dismissed)
+    assert ask("select count(*) from outbox") == [(0,)]
+
+
+def test_one_message_is_dismissed_and_is_no_longer_among_the_parked(run, notices, alarm, ask):
+    for each in (notices[0], alarm):
+        assert lines(run("dismiss-webhooks", "--id", str(each.id), *WHY)) == [{"dismissed": 1}]
+    assert [each["event_id"] for each in lines(run("webhooks", "--status", "parked"))] == ["evt_3", "evt_2", "evt_1"]
+    assert lines(run("replay-webhooks", "--all-parked")) == [{"replayed": 3}]
+    ended = run("dismiss-webhooks", "--id", str(alarm.id), *WHY)
+    assert "only parked ones can be dismissed" in ended.output
+
+
 @pytest.mark.parametrize(
     "command",
     [
+        ["dismiss-webhooks", *WHY],
+        ["dismiss-webhooks", "--type", "payout.paid"],
+        ["dismiss-webhooks", "--type", "payout.paid", "--reason", ""],
+        ["dismiss-webhooks", "--type", "payout.paid", "--reason", "4242 4242 4242 4242"],
+        ["dismiss-webhooks", "--type", "payout.paid", "--id", str(new_id()), *WHY],
+        ["dismiss-webhooks", "--id", "no-uuid", *WHY],
+        ["dismiss-webhooks", "--id", str(new_id()), *WHY],
         ["replay-webhooks"],
         ["replay-webhooks", "--all-parked", "--type", "x"],
         ["replay-webhooks", "--id", "no-uuid"],
@@ -104,3 +155,4 @@ def test_a_command_that_makes_no_sense_says_so(run, notices, ask, command):
     assert ended.exit_code != 0
     assert isinstance(ended.exception, SystemExit)
     assert ask("select count(*) from outbox") == [(0,)]
+    assert ask("select count(*) from webhook_notices where status = 'dismissed'") == [(0,)]

@@ -247,9 +247,18 @@ def test_10_000_times_in_milliseconds_pass() -> None:
         _parsed(*(str(NUMBERS.randrange(2 * 10**12)) for _ in range(1_000)))
 
 
-def test_telephone_numbers_pass() -> None:
+def test_telephone_numbers_of_up_to_12_digits_pass() -> None:
     for _ in range(10):
-        _parsed(*(f"+{NUMBERS.randrange(10**10, 10**15)}" for _ in range(1_000)))
+        _parsed(*(f"+{NUMBERS.randrange(10**10, 10**12)}" for _ in range(1_000)))
+
+
+@pytest.mark.parametrize("text", ["+378282246310005", "tel:+378282246310005", "+4222222222222"])
+def test_a_plus_sign_makes_no_telephone_number_of_a_card(
+    client: FlaskClient, cluster: FakeCluster, staff: dict[str, str], text: str
+) -> None:
+    body = {"amount": 1050, "currency": "EUR", "payment_method": "tok_visa", "description": text}
+    assert _told(client.post("/api/v1/payments", headers=staff, json=body)) == REFUSED
+    assert _asked(cluster) == []
 
 
 @pytest.mark.parametrize("text", [ID, "1767225600000", "+4915112345670", "lot_4242", "order 1234"])
@@ -271,6 +280,59 @@ def test_a_body_full_of_digits_keeps_no_process_busy(text: str, escaped: str) ->
         strict_json.parse(f'{{"a": "{escaped}{text}"}}'.encode())
     assert refusal.value.code == "unusable_json"
     assert time.process_time() - began < 0.2
+
+
+FULL = ["3+" * 500_000, "3" * (MOST_SEARCHED + 1), "3-" * MOST_SEARCHED]
+
+
+@pytest.mark.parametrize("text", FULL, ids=["spaces", "digits", "dashes"])
+@pytest.mark.parametrize("spread", [1, 50], ids=["one value", "many values"])
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/api/v1/auth/introspect", (400, "invalid_request")),
+        ("/api/v1/auth/revoke", (400, "invalid_request")),
+        ("/api/v1/users/unsubscribe?token=t", (422, "validation_failed")),
+    ],
+)
+def test_a_form_full_of_digits_keeps_no_process_busy(
+    client: FlaskClient, cluster: FakeCluster, path: str, told: tuple[int, str], text: str, spread: int
+) -> None:
+    size = len(text) // spread + 1
+    form = "&".join(f"a{at}={text[at * size : (at + 1) * size]}" for at in range(spread))
+    began = time.process_time()
+    response = client.post(path, data=form, content_type=FORM)
+    took = time.process_time() - began
+    assert _told(response) == told
+    assert response.json is not None
+    assert response.json["errors"][0]["code"] == "too_long"
+    assert took < 0.25
+    assert _asked(cluster) == []
+
+
+def test_parts_of_a_form_full_of_digits_keep_no_process_busy(client: FlaskClient, cluster: FakeCluster) -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="note"\r\n\r\n%b\r\n--b--\r\n' % (b"3 " * 500_000)
+    began = time.process_time()
+    response = client.post(
+        "/api/v1/users/unsubscribe?token=t", data=part, content_type="multipart/form-data; boundary=b"
+    )
+    assert _told(response) == (422, "validation_failed")
+    assert time.process_time() - began < 0.4
+    assert _asked(cluster) == []
+
+
+def test_a_query_full_of_digits_keeps_no_process_busy(client: FlaskClient, cluster: FakeCluster) -> None:
+    response = client.get("/api/v1/users", query_string={"query": "3 " * MOST_SEARCHED})
+    assert _told(response) == (422, "validation_failed")
+    # Before anybody looks how long it may be.
+    assert response.json is not None
+    assert [each["pointer"] for each in response.json["errors"]] == [""]
+    assert _asked(cluster) == []
+
+
+def test_a_form_with_nearly_so_many_is_searched(client: FlaskClient, cluster: FakeCluster) -> None:
+    form = {"List-Unsubscribe": "One-Click", "a": "3" * (MOST_SEARCHED - 100), "b": SPACED}
+    assert _told(client.post("/api/v1/users/unsubscribe?token=t", data=form, content_type=FORM)) == REFUSED
 
 
 def test_a_body_with_nearly_so_many_is_searched() -> None:

@@ -17,7 +17,8 @@ from flask import Flask
 from nameko.exceptions import RpcTimeout, UnknownService
 
 from gateway import feed as module
-from gateway.feed import ASK_EVERY, HEARTBEAT_EVERY, LONGEST, PAGE, RETRY_EVERY, Feed
+from gateway.feed import ASK_EVERY, HEARTBEAT_EVERY, PAGE, RETRY_EVERY, Feed
+from gateway.lifetime import LONGEST
 from gateway.notification_messages import HEARTBEAT
 from gateway.revocations import Revocations
 from gateway.state import EXTENSION, Gateway

@@ -41,6 +41,7 @@ LIMITS = {
     "/auth/revoke": (600, None),
     "/users": (10, 200),
     "/users/unsubscribe": (600, None),
+    "/webhooks/{provider}": (12000, None),
 }
 #: limited per account, or address where nobody is signed in
 PER_ACCOUNT = {
@@ -211,6 +212,7 @@ NOT_OVER_HTTP = {
     # of what is stored, to be looked at by operators
     "invalid_notice",
     "notice_not_found",
+    "notice_not_parked",
     # of workers
     "broker_unavailable",
     "illegal_payment_transition",
@@ -252,8 +254,9 @@ def test_limited_routes_document_that(document: dict[str, Any]) -> None:
 
 def test_routes_are_limited_as_agreed(configure: Configure, cluster: FakeCluster) -> None:
     client = configure(RATE_LIMITS="on").test_client()
+    cluster.answers["payments_svc.receive_webhook"] = {"new": True}
     for path, (minute, day) in LIMITS.items():
-        policy = client.post(f"/api/v1{path}").headers["RateLimit-Policy"]
+        policy = client.post(f"/api/v1{path}".format(provider="sandbox")).headers["RateLimit-Policy"]
         assert policy == f'"minute";q={minute};w=60' + (f', "day";q={day};w=86400' if day else ""), path
 
 

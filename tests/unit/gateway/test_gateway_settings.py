@@ -23,6 +23,7 @@ def test_the_defaults_are_fit_for_development() -> None:
     settings = Settings.of(_load())
     assert settings.rpc_timeout == 5
     assert settings.payments_timeout == 12
+    assert settings.export_wait == 30
     assert settings.trusted_proxies == ()
     assert settings.cors_origins == frozenset()
     assert settings.rate_limits
@@ -46,6 +47,7 @@ def test_the_defaults_are_fit_for_development() -> None:
         ("PUBLIC_URL", "ftp://example.com"),
         ("REDIS_URL", "http://localhost"),
         ("RPC_TIMEOUT_PAYMENTS", "soon"),
+        ("EXPORT_WAIT", "0"),
         ("TRUSTED_PROXIES", "everybody"),
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("CORS_ORIGINS", "app.example.com"),

@@ -249,6 +249,16 @@ def test_a_busy_provider_is_left_alone_for_as_long_as_it_asks(breaker, provider,
     assert breaker.execute(ORDER) == Succeeded(1)
 
 
+def test_who_asks_for_less_does_not_shorten_the_wait(breaker, provider, clock):
+    def at_the_same_time():
+        provider.before_answer = lambda: None
+        fail(breaker, provider, 1, NotExecuted("provider_busy", 9))
+
+    provider.before_answer = at_the_same_time
+    fail(breaker, provider, 1, NotExecuted("provider_busy", 1))
+    assert breaker.execute(ORDER) == NotExecuted("provider_busy", 9)
+
+
 def test_to_be_busy_is_no_failure(breaker, provider, clock):
     for _ in range(20):
         fail(breaker, provider, 1, NotExecuted("provider_busy", 1))

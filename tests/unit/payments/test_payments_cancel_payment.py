@@ -11,6 +11,7 @@ from payments_svc.domain.outcome import (
     ActionRequired,
     MayHaveHappened,
     NotExecuted,
+    ProviderBusy,
     ProviderUnreachable,
     Succeeded,
 )
@@ -83,12 +84,21 @@ def test_while_the_provider_does_not_say_it_is_not_canceled(ask, silence):
     assert ask.cancel().body["status"] == "canceled"
 
 
-@pytest.mark.parametrize("found", [Accepted(), ActionRequired()])
-def test_what_the_provider_is_at_after_all_is_not_canceled(ask, found):
+@pytest.mark.parametrize("found, status", [(Accepted(), "processing"), (ActionRequired(), "requires_action")])
+def test_what_the_provider_is_at_after_all_is_not_canceled(ask, found, status):
     unexecuted(ask)
     ask.world.provider.found = found
     with pytest.raises(OperationInProgress):
         ask.cancel()
+    assert ask.payment.status == status
+
+
+def test_a_provider_that_wants_us_to_wait_has_it_tried_again(ask):
+    unexecuted(ask)
+    ask.world.provider.found = NotExecuted("provider_busy", 7)
+    with pytest.raises(ProviderBusy) as refused:
+        ask.cancel()
+    assert refused.value.details["retry_after"] == 7
     assert ask.payment.status == "requires_payment_method"
 
 

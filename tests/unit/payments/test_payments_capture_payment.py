@@ -136,8 +136,15 @@ def test_what_was_not_executed_can_be_captured_with_the_same_key(ask):
 
 def test_an_authorization_that_is_gone_cancels_the_payment(ask):
     ask.world.provider.expire(ask.payment.attempt_id)
-    body = ask.capture().body
-    assert (body["status"], body["cancellation_reason"]) == ("canceled", "expired")
+    for replayed in (False, True):
+        with pytest.raises(CaptureRefused) as refused:
+            ask.capture()
+        told = refused.value.details
+        assert (told["decline_code"], told["payment_id"]) == ("authorization_expired", str(ask.payment.id))
+        assert told["replayed"] is replayed
+        # The answer expires; the money is gone all the same.
+        ask.world.time += timedelta(days=2)
+    assert (ask.payment.status, ask.payment.cancellation_reason) == ("canceled", "expired")
 
 
 def test_while_a_capture_is_running_nothing_else_begins(ask):

@@ -1,11 +1,13 @@
 """The job that asks about everything whose time has come."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from payments_svc.application.check_due import check_due
-from payments_svc.domain.outcome import MayHaveHappened
+from payments_svc.application.settlement import settle
+from payments_svc.domain.outcome import MayHaveHappened, NotExecuted
 from tests.fakes.payments import FakeWorld
 from tests.unit.payments.asking import Asking
 
@@ -59,16 +61,19 @@ def test_what_a_dead_process_left_is_completed(ask):
     assert statuses(ask) == ["succeeded"]
 
 
-def test_a_check_that_goes_wrong_is_told_and_keeps_none_from_being_done(ask):
+def test_a_check_that_goes_wrong_is_told_and_keeps_none_from_being_done(ask, monkeypatch):
     for number in range(2):
         ask.pay("tok_timeout", idempotency_key=str(number))
     ask.world.time += timedelta(minutes=5)
     error = RuntimeError("a mistake of ours")
+    mistakes = [error]
 
-    def fail():
-        raise error
+    def once(ports, task, outcome):
+        if mistakes:
+            raise mistakes.pop()
+        return settle(ports, task, outcome)
 
-    ask.world.provider.during = fail
+    monkeypatch.setattr("payments_svc.application.check_payment.settle", once)
     done, failures = run(ask)
     assert (done, statuses(ask)) == (2, ["succeeded", "unknown"])
     ((id, told),) = failures
@@ -78,6 +83,47 @@ def test_a_check_that_goes_wrong_is_told_and_keeps_none_from_being_done(ask):
     ask.wait()
     assert run(ask) == (1, [])
     assert statuses(ask) == ["succeeded", "succeeded"]
+
+
+def test_an_adapter_that_raises_is_told_and_counts_as_no_answer(ask):
+    ask.pay("tok_timeout")
+    error = RuntimeError("a mistake of the adapter")
+
+    def fail():
+        raise error
+
+    ask.world.provider.during = fail
+    ask.world.time += timedelta(minutes=5)
+    assert run(ask) == (1, [])
+    assert ask.world.failures == [(ask.payment.attempt_id, error)]
+    assert (statuses(ask), ask.payment.next_check_at) == (["unknown"], ask.world.time + timedelta(hours=1))
+
+
+def test_a_provider_that_is_not_there_any_more_leaves_its_payments_open(ask):
+    ask.pay("tok_timeout")
+    ask.world.time += timedelta(minutes=5)
+    ports = replace(ask.world.ports(), providers={})
+    assert check_due(ports, failed=pytest.fail) == 1
+    assert statuses(ask) == ["unknown"]
+    ((attempt_id, error),) = ask.world.failures
+    assert (attempt_id, type(error)) == (ask.payment.attempt_id, KeyError)
+
+
+def test_a_provider_that_wants_us_to_wait_is_left_alone_and_puts_nothing_off(ask):
+    for number in range(3):
+        ask.pay("tok_timeout", idempotency_key=str(number))
+    paid = ask.pay("tok_refund_timeout", idempotency_key="refunded").body["id"]
+    ask.refund(400, payment_id=paid)
+    ask.world.time += timedelta(minutes=5)
+    ask.world.provider.found = NotExecuted("provider_busy", 1)
+    before = ask.asked.count("lookup")
+    assert run(ask) == (0, [])
+    assert ask.asked.count("lookup") == before + 1
+    # No look was made, so the next one is soon, and is the first.
+    assert {each.checks for each in ask.world.payments.values() if each.status == "unknown"} == {1}
+    ask.wait()
+    assert run(ask) == (4, [])
+    assert statuses(ask) == ["succeeded"] * 4
 
 
 def test_one_run_has_an_end(ask):

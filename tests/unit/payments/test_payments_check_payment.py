@@ -122,7 +122,7 @@ def test_an_unknown_operation_that_cannot_be_sent_again_stays_unknown(ask):
 def test_what_was_accepted_stays_so_while_nobody_knows_more(ask):
     assert ask.pay("tok_async").body["status"] == "processing"
     assert ask.payment.next_check_at == NOON + timedelta(minutes=10)
-    for silence in (None, MayHaveHappened(), NotExecuted("provider_busy", 1)):
+    for silence in (None, MayHaveHappened(), NotExecuted("provider_unreachable")):
         ask.world.provider.found = silence
         assert not check(ask, due=True)
         assert situation(ask.payment) == "processing charge accepted"

@@ -52,8 +52,9 @@ def test_a_kept_means_of_payment_can_be_given(ask):
 
 def test_without_any_the_default_is_charged(ask):
     ask.pay(None)
-    ask.keep("tok_other"), ask.keep("tok_visa", is_default=True)
-    assert ask.confirm().body["payment_method"] == "tok_visa"
+    _, kept = ask.keep("tok_other"), ask.keep("tok_visa", is_default=True)
+    assert ask.confirm().body["payment_method"] == kept
+    assert ask.payment.payment_method == "tok_visa"
 
 
 @pytest.mark.parametrize("kept_by", [ANN, BOB])

@@ -163,7 +163,8 @@ def test_a_customer_may_have_to_act_or_to_wait(pay):
 
 def test_a_kept_means_of_payment_is_charged_by_its_id(world, pay):
     kept = Asking(world).keep("tok_visa", user_id=ANN)
-    assert pay(payment_method=kept).body["payment_method"] == "tok_visa"
+    assert pay(payment_method=kept).body["payment_method"] == kept
+    assert [each.payment_method for each in world.payments.values()] == ["tok_visa"]
 
 
 def test_without_one_the_default_is_charged_if_it_is_asked_for(world, pay):

@@ -14,17 +14,20 @@ from payments_svc.application.capture_payment import capture_payment
 from payments_svc.application.check_payment import check_payment
 from payments_svc.application.confirm_payment import confirm_payment
 from payments_svc.application.create_payment import create_payment
-from payments_svc.application.forget_notices import KEPT, forget_notices
+from payments_svc.application.dismiss_notices import dismiss_notice, dismiss_parked
+from payments_svc.application.forget_notices import KEPT, KEPT_UNKNOWN_TYPES, forget_notices
 from payments_svc.application.process_notice import process_notice
 from payments_svc.application.receive_notice import LONGEST_UNREADABLE, Receipt, receive_notice
 from payments_svc.application.refund_payment import refund_payment
 from payments_svc.application.replay_notices import list_notices, replay_notice, replay_parked
+from payments_svc.domain.arguments import BadArgument
 from payments_svc.domain.notice import (
     DEEPEST,
     LONGEST_NAME,
     InvalidNotice,
     InvalidSignature,
     NoticeNotFound,
+    NoticeNotParked,
     NoticeStatus,
     ParkedFor,
     ProviderNotFound,
@@ -46,7 +49,6 @@ from payments_svc.domain.outcome import (
 from payments_svc.domain.payment_status import OperationStatus, PaymentStatus
 from payments_svc.domain.refund import RefundStatus
 from payments_svc.presentation.service import PaymentsService
-from tests.fakes.payment_provider import GOOD_SIGNATURE
 from tests.fakes.payments import DEADLINES, NOON, FakeUnitOfWork, FakeWorld
 from tests.support.arrivals import arrivals
 
@@ -80,8 +82,9 @@ def about(payment, type="payment.succeeded", **changes):
     return message(type, attempt_id=payment.attempt_id, payment_id=payment.id, **changes)
 
 
-def receive(world, content, *, provider="fake", signature=GOOD_SIGNATURE):
+def receive(world, content, *, provider="fake", signature=None):
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    signature = world.provider.sign(body) if signature is None else signature
     request = {"provider": provider, "body": body, "signature": signature, "correlation_id": "req-1"}
     return receive_notice(world.ports(), **request)
 
@@ -128,12 +131,13 @@ def test_the_same_message_again_is_no_second_one(world):
 
 def test_another_providers_message_with_the_same_id_is_another_one(world):
     other = replace(world.ports(), providers={"fake": world.provider, "other": world.provider})
+    body = json.dumps(message()).encode()
     for provider in ("fake", "other"):
         receive_notice(
             other,
             provider=provider,
-            body=json.dumps(message()).encode(),
-            signature=GOOD_SIGNATURE,
+            body=body,
+            signature=world.provider.sign(body),
             correlation_id="req-1",
         )
     assert [each.provider for each in notices(world)] == ["fake", "other"]
@@ -506,15 +510,126 @@ def test_an_attempt_that_was_forgotten_is_asked_about_until_there_is_an_answer(w
     assert only(world.payments.values()).status is PaymentStatus.SUCCEEDED
 
 
-def test_a_refund_that_is_over_is_not_asked_about(world):
+# --- refunds that were given up ---
+
+
+def failed_refund(world):
+    """The provider has refused, and does it all the same."""
+    payment = pay(world)
+    world.provider.answer = Refused("bank_refused")
+    made = refund(world, payment)
+    assert made.status is RefundStatus.FAILED
+    return made
+
+
+def canceled_refund(world):
+    """It was surely not sent; and has arrived all the same."""
+    payment = pay(world)
+    world.provider.answer = NotExecuted("provider_unreachable")
+    with pytest.raises(ProviderUnreachable):
+        refund(world, payment)
+    made = only(world.refunds.values())
+    assert made.status is RefundStatus.CANCELED
+    world.provider.execute(payment.refund_order(made))
+    return made
+
+
+NOT_MADE = {"failed": failed_refund, "canceled": canceled_refund}
+
+
+@pytest.mark.parametrize("how", NOT_MADE)
+def test_money_that_went_back_for_a_refund_that_was_not_made_is_put_before_a_person(world, how):
+    """The customer has it, and may be given it once more."""
+    made = NOT_MADE[how](world)
+    postings = len(world.postings)
+    receipt = receive(world, message("refund.succeeded", attempt_id=made.attempt_id))
+    result = process_notice(world.ports(), notice_id=str(receipt.id))
+    assert (result.status, result.error) == (NoticeStatus.PARKED, ParkedFor.MONEY_MOVED_FOR_GIVEN_UP_ATTEMPT)
+    assert (result.payment_id, result.given_up) == (made.payment_id, made.attempt_id)
+    notice = only(notices(world))
+    assert (notice.status, notice.error, notice.payment_id) == (result.status, result.error, made.payment_id)
+    assert only(world.refunds.values()).status is made.status
+    assert only(world.payments.values()).amount_refunded == 0
+    assert len(world.postings) == postings
+
+
+@pytest.mark.parametrize("how", NOT_MADE)
+@pytest.mark.parametrize(
+    "known, status",
+    [
+        (Succeeded(500), NoticeStatus.PARKED),
+        (Succeeded(499), NoticeStatus.PARKED),
+        (Accepted(), NoticeStatus.PARKED),
+        (Refused("bank_refused"), NoticeStatus.PROCESSED),
+        (None, NoticeStatus.PROCESSED),
+    ],
+)
+def test_the_provider_is_asked_about_the_refund_that_was_not_made(world, how, known, status):
+    made = NOT_MADE[how](world)
+    asked = []
+    world.provider.lookup = lambda order: asked.append(order) or known
+    assert deliver(world, message("refund.succeeded", attempt_id=made.attempt_id)) is status
+    assert asked == [only(world.payments.values()).refund_order(made)]
+
+
+@pytest.mark.parametrize("how", NOT_MADE)
+@pytest.mark.parametrize("silence", [NotExecuted("provider_unreachable"), MayHaveHappened()])
+def test_while_a_refund_that_was_not_made_cannot_be_asked_about_the_message_waits(world, how, silence):
+    receipt = receive(world, message("refund.succeeded", attempt_id=NOT_MADE[how](world).attempt_id))
+    answering, world.provider.lookup = world.provider.lookup, lambda _order: silence
+    with pytest.raises(ProviderUnreachable):
+        process(world, receipt)
+    assert only(notices(world)).status is NoticeStatus.RECEIVED
+    world.provider.lookup = answering
+    assert process(world, receipt) is NoticeStatus.PARKED
+
+
+def test_a_refund_that_fails_only_now_is_not_asked_about_twice(world):
     payment = pay(world, "tok_refund_fail")
     returned = refund(world, payment)
     world.provider.let_time_pass()
-    content = message("refund.failed", attempt_id=returned.attempt_id)
-    assert deliver(world, content) is NoticeStatus.PROCESSED
-    world.provider.lookup = lambda _order: NotExecuted("provider_unreachable")
-    again = message("refund.failed", id="evt_2", attempt_id=returned.attempt_id)
-    assert deliver(world, again) is NoticeStatus.PROCESSED
+    world.provider.asked.clear()
+    assert deliver(world, message("refund.failed", attempt_id=returned.attempt_id)) is NoticeStatus.PROCESSED
+    assert only(world.refunds.values()).status is RefundStatus.FAILED
+    assert world.provider.asked == [("lookup", returned.attempt_id)]
+
+
+def test_a_refund_that_is_made_while_its_canceled_one_is_asked_about_has_the_money(world):
+    """The customer repeats the request in that moment: the same key, the same attempt, another refund."""
+    canceled = canceled_refund(world)
+    world.provider.during = lambda: refund(world, only(world.payments.values()))
+    receipt = receive(world, message("refund.succeeded", attempt_id=canceled.attempt_id))
+    assert process(world, receipt) is NoticeStatus.PROCESSED
+    made = world.refunds[max(world.refunds)]
+    assert (made.status, made.attempt_id) == (RefundStatus.SUCCEEDED, canceled.attempt_id)
+    assert only(world.payments.values()).amount_refunded == 500
+    assert only(notices(world)).error is None
+
+
+def test_a_refund_that_was_made_is_found_before_the_canceled_one_of_the_same_attempt(world):
+    canceled = canceled_refund(world)
+    refund(world, only(world.payments.values()))
+    assert deliver(world, message("refund.succeeded", attempt_id=canceled.attempt_id)) is NoticeStatus.PROCESSED
+
+
+@pytest.mark.parametrize("how", NOT_MADE)
+def test_an_operator_is_told_of_money_that_went_back_for_a_refund_that_was_not_made(world, how):
+    made = NOT_MADE[how](world)
+    receipt = receive(world, message("refund.succeeded", attempt_id=made.attempt_id))
+    ids = (str(receipt.id), str(made.payment_id), str(made.attempt_id))
+    assert told_of(world, receipt) == (1, [ids])
+
+
+def told_of(world, receipt):
+    """Return by how many the counter has gone up, and what the errors in the log name."""
+    service = PaymentsService()
+    service.ports = world.ports()
+    before = REGISTRY.get_sample_value("payments_given_up_charges_total")
+    with structlog.testing.capture_logs() as told:
+        service.on_webhook_received({"data": {"id": str(receipt.id)}})
+    counted = REGISTRY.get_sample_value("payments_given_up_charges_total") - before
+    errors = [each for each in told if each["log_level"] == "error"]
+    return counted, [(each["notice"], each["payment"], each["attempt"]) for each in errors]
 
 
 @pytest.mark.parametrize("given_up", [True, False])
@@ -523,15 +638,8 @@ def test_an_operator_is_told_of_money_that_moved_for_an_attempt_that_was_given_u
     if given_up:
         world.provider.execute(lost)
     receipt = receive(world, message(attempt_id=lost.attempt_id, payment_id=lost.payment_id))
-    service = PaymentsService()
-    service.ports = world.ports()
-    before = REGISTRY.get_sample_value("payments_given_up_charges_total")
-    with structlog.testing.capture_logs() as told:
-        service.on_webhook_received({"data": {"id": str(receipt.id)}})
-    assert REGISTRY.get_sample_value("payments_given_up_charges_total") - before == int(given_up)
-    errors = [each for each in told if each["log_level"] == "error"]
     ids = (str(receipt.id), str(lost.payment_id), str(lost.attempt_id))
-    assert [(each["notice"], each["payment"], each["attempt"]) for each in errors] == [ids] * given_up
+    assert told_of(world, receipt) == (int(given_up), [ids] * given_up)
 
 
 # --- news that cross our own commit ---
@@ -687,6 +795,117 @@ def test_all_that_are_parked_are_replayed_or_those_of_a_type(world):
     assert {each.status for each in notices(world) if each.event_id != "evt_fine"} == {NoticeStatus.RECEIVED}
 
 
+@pytest.fixture
+def alarm(world, lost):
+    """A message about money that moved for an attempt that was given up."""
+    cancel(world, lost.payment_id)
+    world.provider.execute(lost)
+    receipt = receive(world, message(id="evt_alarm", attempt_id=lost.attempt_id, payment_id=lost.payment_id))
+    assert process(world, receipt) is NoticeStatus.PARKED
+    return receipt
+
+
+@pytest.mark.parametrize("type", [None, "payment.succeeded"])
+def test_an_alarm_is_replayed_by_its_id_only(world, alarm, type):
+    """With all others it would be raised again, and again."""
+    for number in range(150):
+        deliver(world, message(id=f"evt_{number}", attempt_id=new_id()))
+    assert replay_parked(world.ports(), type=type) == 150
+    assert world.database.committed.notices[alarm.id].status is NoticeStatus.PARKED
+    replay_notice(world.ports(), notice_id=alarm.id)
+    assert world.database.committed.notices[alarm.id].status is NoticeStatus.RECEIVED
+
+
+# --- dismissing ---
+
+
+@pytest.fixture
+def parked(world):
+    receipt = receive(world, message("payout.paid"))
+    assert process(world, receipt) is NoticeStatus.PARKED
+    return receipt
+
+
+def test_a_parked_message_is_dismissed_with_its_reason(world, parked):
+    world.time += timedelta(days=1)
+    dismiss_notice(world.ports(), notice_id=parked.id, reason="nothing of ours")
+    notice = only(notices(world))
+    assert (notice.status, notice.error) == (NoticeStatus.DISMISSED, ParkedFor.UNKNOWN_TYPE)
+    assert (notice.dismissed_for, notice.processed_at) == ("nothing of ours", world.time)
+    # Its event may come once more.
+    assert process(world, parked) is NoticeStatus.DISMISSED
+    assert only(notices(world)).attempts == 1
+
+
+def test_a_dismissed_message_can_be_replayed(world, parked):
+    dismiss_notice(world.ports(), notice_id=parked.id, reason="nothing of ours")
+    replay_notice(world.ports(), notice_id=parked.id)
+    notice = only(notices(world))
+    assert (notice.status, notice.error, notice.dismissed_for) == (NoticeStatus.RECEIVED, None, None)
+    assert process(world, parked) is NoticeStatus.PARKED
+
+
+def test_an_alarm_is_dismissed_by_its_id_only(world, alarm):
+    other = receive(world, message(attempt_id=new_id()))
+    process(world, other)
+    assert dismiss_parked(world.ports(), type="payment.succeeded", reason="old") == 1
+    found = world.database.committed.notices
+    assert (found[other.id].status, found[alarm.id].status) == (NoticeStatus.DISMISSED, NoticeStatus.PARKED)
+    dismiss_notice(world.ports(), notice_id=alarm.id, reason="refunded at the provider")
+    assert world.database.committed.notices[alarm.id].status is NoticeStatus.DISMISSED
+
+
+def test_parked_messages_of_a_type_are_dismissed_and_no_others(world):
+    receipts = [receive(world, message(f"payout.{number % 2}", id=f"evt_{number}")) for number in range(6)]
+    for each in receipts[:4]:
+        process(world, each)
+    assert dismiss_parked(world.ports(), type="payout.1", reason="nothing of ours") == 2
+    assert dismiss_parked(world.ports(), type="payout.1", reason="nothing of ours") == 0
+    status = [world.database.committed.notices[each.id].status for each in receipts]
+    dismissed, parked, received = NoticeStatus.DISMISSED, NoticeStatus.PARKED, NoticeStatus.RECEIVED
+    assert status == [parked, dismissed, parked, dismissed, received, received]
+
+
+@pytest.mark.parametrize("becomes", ["replayed", "forgotten"])
+def test_what_is_not_parked_any_more_when_its_turn_comes_is_left_alone(world, parked, becomes):
+    opened = []
+
+    def begin():
+        opened.append(1)
+        # 1: they are listed; 2: the first one's turn.
+        if len(opened) == 2:
+            if becomes == "replayed":
+                replay_notice(world.ports(), notice_id=parked.id)
+            else:
+                with FakeUnitOfWork(world.database) as uow:
+                    uow.notices.forget(utc_now() + timedelta(days=1), parked_for=ParkedFor.UNKNOWN_TYPE, at_most=9)
+                    uow.commit()
+        return world.ports().unit_of_work()
+
+    assert dismiss_parked(world.ports(unit_of_work=begin), type="payout.paid", reason="old") == 0
+    assert {each.status for each in notices(world)} <= {NoticeStatus.RECEIVED}
+
+
+def test_only_what_waits_for_a_person_can_be_dismissed(world):
+    fresh = receive(world, about(pay(world)))
+    for _ in range(2):
+        with pytest.raises(NoticeNotParked):
+            dismiss_notice(world.ports(), notice_id=fresh.id, reason="old")
+        process(world, fresh)
+    assert only(notices(world)).status is NoticeStatus.PROCESSED
+    with pytest.raises(NoticeNotFound):
+        dismiss_notice(world.ports(), notice_id=new_id(), reason="old")
+
+
+@pytest.mark.parametrize("reason", ["", "x" * 501, "a\0", "\ud800", f"card {CARD}"])
+def test_a_reason_that_cannot_be_kept_is_refused(world, parked, reason):
+    with pytest.raises(BadArgument):
+        dismiss_notice(world.ports(), notice_id=parked.id, reason=reason)
+    with pytest.raises(BadArgument):
+        dismiss_parked(world.ports(), type="payout.paid", reason=reason)
+    assert only(notices(world)).status is NoticeStatus.PARKED
+
+
 def test_messages_are_listed_newest_first_without_what_they_say(world):
     receipts = [receive(world, message(id=f"evt_{number}")) for number in range(3)]
     listed = list_notices(world.ports(), limit=2)
@@ -703,14 +922,37 @@ def test_what_was_processed_long_ago_is_forgotten_and_what_waits_for_a_person_is
     waiting, *done = (receive(world, about(payment, id=f"evt_{number}")) for number in range(8))
     for each in done:
         process(world, each)
-    parked = receive(world, message("payout.paid", id="evt_parked"))
+    parked = receive(world, message(id="evt_parked", attempt_id=new_id()))
     process(world, parked)
     world.time = utc_now() + KEPT - timedelta(minutes=1)
     assert forget_notices(world.ports()) == 0
     world.time = utc_now() + KEPT + timedelta(minutes=1)
     commits = world.database.commits
     assert forget_notices(world.ports(), at_once=3) == 7
-    # Few in each transaction.
-    assert world.database.commits - commits == 3
+    # Few in each transaction; the last one is about unknown types.
+    assert world.database.commits - commits == 3 + 1
     assert {each.id for each in notices(world)} == {waiting.id, parked.id}
+    world.time += timedelta(days=1000)
     assert forget_notices(world.ports()) == 0
+
+
+def test_what_was_dismissed_is_forgotten_as_long_after_that(world):
+    parked = receive(world, message(id="evt_parked", attempt_id=new_id()))
+    process(world, parked)
+    world.time = dismissed = utc_now() + timedelta(days=100)
+    dismiss_notice(world.ports(), notice_id=parked.id, reason="nothing of ours")
+    assert forget_notices(world.ports()) == 0
+    world.time = dismissed + KEPT
+    assert forget_notices(world.ports()) == 0
+    world.time += timedelta(minutes=1)
+    assert forget_notices(world.ports()) == 1
+    assert notices(world) == []
+
+
+def test_what_nobody_has_asked_about_is_forgotten_after_a_longer_time(world):
+    process(world, receive(world, message("payout.paid")))
+    world.time = utc_now() + KEPT_UNKNOWN_TYPES - timedelta(minutes=1)
+    assert forget_notices(world.ports()) == 0
+    world.time = utc_now() + KEPT_UNKNOWN_TYPES + timedelta(minutes=1)
+    assert forget_notices(world.ports()) == 1
+    assert notices(world) == []

@@ -59,6 +59,7 @@ LEGAL = {
     (P.REQUIRES_PAYMENT_METHOD, P.CANCELED),
     (P.REQUIRES_PAYMENT_METHOD, P.SUCCEEDED),
     (P.REQUIRES_PAYMENT_METHOD, P.REQUIRES_CAPTURE),
+    (P.REQUIRES_PAYMENT_METHOD, P.REQUIRES_ACTION),
     (P.REQUIRES_CONFIRMATION, P.PROCESSING),
     (P.REQUIRES_CONFIRMATION, P.CANCELED),
     *itertools.product(
@@ -239,6 +240,15 @@ def test_no_more_is_captured_than_was_set_aside(amount):
 def test_a_capture_is_of_money(amount):
     with pytest.raises(InvalidAmount):
         begin_capture(authorized(), amount)
+
+
+def test_a_currency_that_is_gone_can_be_captured_in_part():
+    payment = authorized()
+    payment.currency = "BGN"
+    with pytest.raises(CaptureExceedsAuthorized, match=r"10\.00 BGN"):
+        begin_capture(payment, 1001)
+    begin_capture(payment, 400)
+    assert payment.order().amount == 400
 
 
 @pytest.mark.parametrize("name", sorted(CHARGEABLE))

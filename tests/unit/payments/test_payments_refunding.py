@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -46,10 +47,30 @@ LEGAL = {
     (R.UNKNOWN, R.PENDING),
     (R.SUCCEEDED, R.FAILED),
 }
+# Another amount than the refund's 400 is no clear answer.
+WORDS = OUTCOMES | {
+    "succeeded, so much": Succeeded(400, "ref-1"),
+    "succeeded, less": Succeeded(399, "ref-1"),
+    "succeeded, more": Succeeded(401, "ref-1"),
+    "succeeded, all of it": Succeeded(1000),
+    "succeeded, nothing": Succeeded(0),
+}
 # What each outcome makes of a refund in each status; "=" is nothing.
 TABLE = {
-    R.PENDING: {"succeeded": R.SUCCEEDED, "refused": R.FAILED, "not executed": R.CANCELED, "accepted": "="},
-    R.UNKNOWN: {"succeeded": R.SUCCEEDED, "refused": R.FAILED, "not executed": "=", "accepted": R.PENDING},
+    R.PENDING: {
+        "succeeded": R.SUCCEEDED,
+        "succeeded, so much": R.SUCCEEDED,
+        "refused": R.FAILED,
+        "not executed": R.CANCELED,
+        "accepted": "=",
+    },
+    R.UNKNOWN: {
+        "succeeded": R.SUCCEEDED,
+        "succeeded, so much": R.SUCCEEDED,
+        "refused": R.FAILED,
+        "not executed": "=",
+        "accepted": R.PENDING,
+    },
     R.SUCCEEDED: {"refused": R.FAILED},
     R.FAILED: {},
     R.CANCELED: {},
@@ -93,16 +114,18 @@ def test_the_table_names_no_other_step():
     assert set(TRANSITIONS) == set(R) == set(TABLE)
 
 
-@pytest.mark.parametrize("status, outcome", list(itertools.product(R, OUTCOMES)))
+@pytest.mark.parametrize("status, outcome", list(itertools.product(R, WORDS)))
 def test_what_becomes_of_it(status, outcome):
     payment, refund = in_status(status)
     silence = R.UNKNOWN if status is R.PENDING else "="
     expected = TABLE[status].get(outcome, silence)
     payment.pull_changes()
-    finish(payment, refund, OUTCOMES[outcome])
-    finish(payment, refund, OUTCOMES[outcome])
+    finish(payment, refund, WORDS[outcome])
+    finish(payment, refund, WORDS[outcome])
     assert refund.status is (status if expected == "=" else expected)
-    assert (refund.next_check_at is not None) is refund.awaits_outcome is (refund.status in (R.PENDING, R.UNKNOWN))
+    assert refund.awaits_outcome is (refund.status in (R.PENDING, R.UNKNOWN))
+    # Also one that has succeeded: it may come back.
+    assert (refund.next_check_at is not None) is (refund.awaits_outcome or refund.status is R.SUCCEEDED)
     assert len(payment.pull_changes()) == (expected != "=")
     assert_sound(payment)
     taken = refund.status in (R.PENDING, R.UNKNOWN, R.SUCCEEDED)
@@ -193,6 +216,48 @@ def test_each_look_at_a_refund_is_counted_and_its_reference_kept():
     assert (refund.next_check_at, refund.checks) == (DEADLINES.unknown, 2)
     finish(payment, refund, Succeeded(reference="re-2"))
     assert (refund.provider_reference, payment.refund_order(refund).reference) == ("re-2", "re-2")
+
+
+DAY = timedelta(days=1)
+
+
+def looked_back(payment, refund, outcome, now):
+    payment.settle_refund(refund, outcome, now=now, deadlines=DEADLINES)
+    assert refund.status is R.SUCCEEDED
+    return None if refund.next_check_at is None else refund.next_check_at - LATER
+
+
+def test_one_that_has_succeeded_is_asked_about_twice_more():
+    payment, refund = in_status(R.SUCCEEDED)
+    assert refund.next_check_at == LATER + DAY
+    assert looked_back(payment, refund, Succeeded(400), LATER + DAY) == 7 * DAY
+    assert looked_back(payment, refund, Succeeded(), LATER + 8 * DAY) is None
+    assert refund.updated_at == LATER
+    # What was late for the first look is in time for the second.
+    payment, refund = in_status(R.SUCCEEDED)
+    assert looked_back(payment, refund, Succeeded(), LATER + 3 * DAY) == 7 * DAY
+    payment, refund = in_status(R.SUCCEEDED)
+    assert looked_back(payment, refund, Succeeded(), LATER + 9 * DAY) is None
+
+
+@pytest.mark.parametrize("silence", [MayHaveHappened(), UNREACHABLE, Accepted(), Succeeded(399)])
+def test_while_nobody_says_clearly_that_it_has_stayed_it_is_asked_about_on_other_days(silence):
+    payment, refund = in_status(R.SUCCEEDED)
+    for day in (1, 7, 8, 30):
+        assert looked_back(payment, refund, silence, LATER + day * DAY) == (day + 1) * DAY
+    assert looked_back(payment, refund, Succeeded(400), LATER + 31 * DAY) is None
+
+
+def test_a_currency_that_is_gone_can_be_given_back_in_parts():
+    payment = succeeded()
+    payment.currency = "BGN"
+    assert refund_of(payment, 300).currency == "BGN"
+    with pytest.raises(RefundExceedsCaptured, match=r"7\.00 BGN"):
+        refund_of(payment, 701)
+    for amount in (0, 1.5):
+        with pytest.raises(InvalidAmount):
+            refund_of(payment, amount)
+    assert refund_of(payment).amount == 700
 
 
 STEPS = st.lists(

@@ -149,6 +149,7 @@ def test_the_job_checks_what_is_due_and_the_other_forgets_answers(service, world
     pay(service)
     world.time += timedelta(days=1)
     service.check_what_is_due()
+    world.time += timedelta(days=1)
     service.expire_answers()
     assert world.payments[next(iter(world.payments))].status == "succeeded"
     assert {each.answer for each in world.claims.values()} == {None}
@@ -161,9 +162,9 @@ def test_a_check_that_goes_wrong_is_in_the_log(service, world, monkeypatch):
     payment = pay(service, "tok_timeout")
     world.time += timedelta(minutes=5)
 
-    def fail():
+    def fail(*_):
         raise RuntimeError("a mistake of ours")
 
-    world.provider.during = fail
+    monkeypatch.setattr("payments_svc.application.check_payment.settle", fail)
     service.check_what_is_due()
     assert lines == [("check_failed", payment["id"])]

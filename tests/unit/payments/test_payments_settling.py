@@ -43,7 +43,7 @@ TABLE = {
     "new": "= = = = = = = = =",
     "to confirm": "= = = = = = = = =",
     "declined": "succeeded requires_capture = = = = = = =",
-    "not executed": "succeeded requires_capture = = = = = = =",
+    "not executed": "succeeded requires_capture requires_action processing_charge_accepted = = = = =",
     "charging": f"succeeded requires_capture requires_action processing_charge_accepted {AGAIN} canceled canceled"
     f" {AGAIN} unknown_charge_unknown",
     "charge unknown": f"succeeded requires_capture requires_action processing_charge_accepted {AGAIN} canceled canceled"
