@@ -64,8 +64,8 @@ def _look(ports: Ports, refund: Refund, task: Task) -> Settled | None:
             # The same attempt again is the same refund: if it was not executed so far, it is now.
             found = answered(carry_out(ports, task))
         case RefundStatus.SUCCEEDED:
-            # Nothing is open, so that silence is only news to the clock.
-            found = _known_for_certain(ports, task) or (MayHaveHappened() if task.due else None)
+            # If it was time to look, silence puts off the next look, too.
+            found = _known_for_certain(ports, task) or MayHaveHappened()
         case _:
             return None
     return None if found is None else settle(ports, task, found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from payments_svc.application.answers import Answer, payment_answer, snapshot
 from payments_svc.application.check_payment import make_sure, once_sure
-from payments_svc.application.means import check_still_kept, default_means, find_means
+from payments_svc.application.means import check_still_usable, default_means, find_means
 from payments_svc.application.operations import (
     actor_of,
     charge_told_before,
@@ -114,9 +114,9 @@ def _begin(
     if payment_method is not None:
         provider, token, method_id = find_means(ports, uow, payment.customer_id, payment_method)
     elif payment.needs_means:
-        provider, token, method_id = default_means(uow, payment.customer_id)
+        provider, token, method_id = default_means(ports, uow, payment.customer_id)
     elif payment.is_chargeable:
-        check_still_kept(uow, payment)
+        check_still_usable(ports, uow, payment)
     if not payment.can_repeat(claim.attempt_id):
         make_sure(payment, sure_of)
     payment.begin_charge(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from payments_svc.application.answers import Answer, payment_answer, snapshot
-from payments_svc.application.means import check_still_kept, default_means, find_means
+from payments_svc.application.means import check_still_usable, default_means, find_means
 from payments_svc.application.operations import actor_of, charge_told_before, check_active, enter, payment_task, perform
 from payments_svc.application.ports import Ports, UnitOfWork
 from payments_svc.application.settlement import Task, keep
@@ -82,7 +82,7 @@ def create_payment(
             if payment_method is not None:
                 provider, token, method_id = find_means(ports, uow, customer_id, payment_method)
             elif charged:
-                provider, token, method_id = default_means(uow, customer_id)
+                provider, token, method_id = default_means(ports, uow, customer_id)
             payment = Payment.open(
                 id=claim.payment_id,
                 customer_id=customer_id,
@@ -107,7 +107,7 @@ def create_payment(
             anew = customer.is_active
             if step is Step.BEGIN:
                 customer.check_active()
-                check_still_kept(uow, payment)
+                check_still_usable(ports, uow, payment)
             claim.resume(now)
             payment.resume(now)
         if charged and step is Step.BEGIN:

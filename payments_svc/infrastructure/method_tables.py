@@ -41,6 +41,8 @@ sa.Index(
     payment_methods.c.id,
     postgresql_where=payment_methods.c.detached_at.is_(None),
 )
+# For the foreign key: those that are forgotten go with their customer, too.
+sa.Index("payment_methods_customer_id", payment_methods.c.customer_id)
 sa.Index(
     "payment_methods_default_key",
     payment_methods.c.customer_id,

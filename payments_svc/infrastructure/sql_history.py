@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -137,14 +138,19 @@ def values_of(wanted: PaymentFilter) -> dict[str, Any]:
 
 
 def found_by(wanted: PaymentFilter) -> sa.Select[Any]:
-    """Return the statement for the members of the filter that are given; there are few combinations, all cached.
+    """Return the statement for the members of the filter that are given.
 
     The status stands before the time in the indexes, so that a rare one is found among very many payments. Without one,
     the newest of each status are merged.
     """
+    return _found_by(*(name for name in values_of(wanted) if name != "statuses"))
+
+
+@cache
+def _found_by(*names: str) -> sa.Select[Any]:
     statuses = sa.func.unnest(sa.bindparam("statuses", type_=pg.ARRAY(sa.Text)))
     each = statuses.table_valued("status").render_derived("each")
-    named = [payments.c[name] == sa.bindparam(name) for name in values_of(wanted) if name != "statuses"]
+    named = [payments.c[name] == sa.bindparam(name) for name in names]
     newest = (
         sa.select(payments)
         .where(payments.c.status == each.c.status, *named, *_within(payments.c.created_at, payments.c.id))

@@ -179,6 +179,8 @@ refunds = sa.Table(
     ),
 )
 sa.Index("refunds_payment_id", refunds.c.payment_id, refunds.c.id)
+# For the foreign key: when a customer goes, PostgreSQL looks here.
+sa.Index("refunds_customer_id", refunds.c.customer_id)
 # A refund that was not executed leaves its attempt to the one that takes its place.
 sa.Index("refunds_attempt_id_key", refunds.c.attempt_id, unique=True, postgresql_where=sa.text("status <> 'canceled'"))
 # A message may tell of one that was called off.

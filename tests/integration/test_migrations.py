@@ -54,6 +54,21 @@ def test_each_step_down_and_up_again_leaves_no_trace(schema):
         assert schema.drift() == []
 
 
+@pytest.mark.parametrize("schema", ["payments"], indirect=True)
+def test_messages_that_were_dismissed_wait_for_a_person_again_in_an_older_version(schema):
+    schema.up()
+    schema.run(
+        "insert into webhook_notices (id, provider, event_id, type, payload, correlation_id, received_at, status, error,"
+        " dismissed_for) values (:id, 'sandbox', 'evt_1', 'payout.paid', '{}', 'r', now(), 'dismissed', 'unknown_type',"
+        " 'nothing of ours')",
+        id=new_id(),
+    )
+    schema.down("0007")
+    assert schema.run("select status, error from webhook_notices") == [("parked", "unknown_type")]
+    schema.up()
+    assert schema.run("select status, dismissed_for from webhook_notices") == [("parked", None)]
+
+
 @pytest.mark.parametrize("schema", ["auth"], indirect=True)
 def test_accounts_that_were_there_are_open_or_closed_as_they_were(schema):
     schema.up("0001")

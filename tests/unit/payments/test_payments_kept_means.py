@@ -6,7 +6,7 @@ import pytest
 
 from payments_svc.application.forget_payment_method import forget_payment_method
 from payments_svc.application.get_payment import get_payment
-from payments_svc.domain.details import UnknownPaymentMethod
+from payments_svc.domain.details import UnknownPaymentMethod, UnsupportedPaymentMethod
 from payments_svc.domain.idempotency import ClaimStatus
 from payments_svc.domain.outcome import Authorized, NotExecuted, ProviderBusy
 from payments_svc.domain.payment_errors import PaymentDeclined, PaymentMethodRequired, PaymentNotConfirmable
@@ -239,3 +239,23 @@ def test_what_is_late_is_still_looked_up(ask):
     ask.world.provider.found = Authorized(ask.world.time)
     ask.wait()
     assert ask.capture().body["payment_method"] == kept
+
+
+@pytest.mark.parametrize("how", ["by its id", "as the default", "as the payment's own"])
+def test_one_whose_provider_is_gone_is_not_charged(ask, how):
+    """Nobody could be asked what became of the charge."""
+    kept = ask.keep(SECRET, is_default=True)
+    if how == "as the payment's own":
+        ask.pay(kept, confirm=False)
+    gone = replace(ask.world.ports(), providers={})
+    ask.world.ports = lambda: gone
+    with pytest.raises(UnsupportedPaymentMethod):
+        match how:
+            case "by its id":
+                ask.pay(kept)
+            case "as the default":
+                ask.pay(None, confirm=True)
+            case _:
+                ask.confirm()
+    assert ask.asked == []
+    assert [each.operation for each in ask.world.payments.values()] in ([], [None])

@@ -1,12 +1,16 @@
 """Answers that come late, or to somebody else: none is lost, and each request is told of its own."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from payments_svc.application import check_payment as looking
 from payments_svc.application.check_due import check_due
 from payments_svc.application.check_payment import check_payment
+from payments_svc.application.check_refund import check_refund
+from payments_svc.application.get_payment import get_payment
+from payments_svc.application.get_refund import get_refund
 from payments_svc.application.history_ports import PROVIDER
 from payments_svc.domain.outcome import (
     Accepted,
@@ -27,7 +31,7 @@ from payments_svc.domain.payment_errors import (
 )
 from payments_svc.domain.refund import RefundExceedsCaptured
 from tests.fakes.payments import FakeWorld
-from tests.unit.payments.asking import Asking, only
+from tests.unit.payments.asking import ANN, Asking, only
 from tests.unit.payments.paying import assert_sound, situation
 
 
@@ -242,6 +246,33 @@ def test_an_authentication_that_never_arrived_hides_no_money(ask):
     assert check_payment(ask.world.ports(), ask.payment.id, PROVIDER)
     assert (situation(ask.payment), len(ask.world.postings)) == ("succeeded", 1)
     assert ask.confirm().body["status"] == "succeeded"
+
+
+# --- while the provider wants us to wait ---
+
+
+def test_nobody_who_looks_is_told_of_it_and_nothing_is_put_off(ask):
+    payment_id = ask.pay("tok_timeout").body["id"]
+    ask.world.provider.found = NotExecuted("provider_busy", 9)
+    assert not check_payment(ask.world.ports(), ask.payment.id, PROVIDER)
+    ask.world.time += timedelta(minutes=5)
+    ask.world.provider.found = NotExecuted("provider_busy", 9)
+    told = get_payment(ask.world.ports(), user_id=ANN, payment_id=payment_id)
+    assert (told["status"], ask.payment.checks) == ("unknown", 1)
+    ask.wait()
+    assert get_payment(ask.world.ports(), user_id=ANN, payment_id=payment_id)["status"] == "succeeded"
+
+
+def test_nobody_who_looks_at_a_refund_is_told_of_it_either(ask):
+    ask.pay("tok_refund_timeout")
+    refund_id = ask.refund(400).body["id"]
+    ask.world.provider.found = NotExecuted("provider_busy", 9)
+    assert not check_refund(ask.world.ports(), UUID(refund_id), PROVIDER)
+    ask.world.time += timedelta(minutes=5)
+    ask.world.provider.found = NotExecuted("provider_busy", 9)
+    assert get_refund(ask.world.ports(), user_id=ANN, refund_id=refund_id)["status"] == "unknown"
+    ask.wait()
+    assert get_refund(ask.world.ports(), user_id=ANN, refund_id=refund_id)["status"] == "succeeded"
 
 
 # --- one attempt is one thing ---
