@@ -249,13 +249,8 @@ def test_one_whose_provider_is_gone_is_not_charged(ask, how):
         ask.pay(kept, confirm=False)
     gone = replace(ask.world.ports(), providers={})
     ask.world.ports = lambda: gone
+    charge = {"by its id": lambda: ask.pay(kept), "as the default": lambda: ask.pay(None, confirm=True)}
     with pytest.raises(UnsupportedPaymentMethod):
-        match how:
-            case "by its id":
-                ask.pay(kept)
-            case "as the default":
-                ask.pay(None, confirm=True)
-            case _:
-                ask.confirm()
+        charge.get(how, ask.confirm)()
     assert ask.asked == []
     assert [each.operation for each in ask.world.payments.values()] in ([], [None])
