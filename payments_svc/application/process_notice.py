@@ -194,8 +194,6 @@ def _given_up_charge(ports: Ports, target: Target) -> Charge | None:
 
     That is another attempt than the payment's last one, or any of a payment that was canceled.
     """
-    if target.refund_id is not None:
-        return None
     with ports.unit_of_work() as uow:
         payment = uow.payments.look(target.payment_id)
     attempt_id = target.attempt_id or payment.attempt_id

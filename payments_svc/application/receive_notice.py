@@ -55,7 +55,8 @@ def receive_notice(ports: Ports, *, provider: str, body: bytes, signature: str, 
     except InvalidNotice:
         # The same bytes are the same message.
         event_id, type, is_readable = f"sha256:{sha256(body).hexdigest()}", UNREADABLE, False
-        payload = {"text": storable_text(body.decode(errors="replace")[:LONGEST_UNREADABLE])}
+        # Cut only once nothing is left that must not be kept: a half of a card number is not found any more.
+        payload = {"text": storable_text(body.decode(errors="replace"))[:LONGEST_UNREADABLE]}
     notice = StoredNotice(
         id=ports.new_id(),
         provider=provider,

@@ -22,7 +22,7 @@ from payments_svc.domain.notice import InvalidNotice, InvalidSignature, NoticeSt
 
 WEBHOOKS = Counter("payments_webhooks_total", "Messages from providers", ["result"])
 GIVEN_UP = Counter(
-    "payments_given_up_charges_total",
+    "payments_given_up_attempts_total",
     "Messages about money that moved for a charge or a refund that was given up: each is parked for a person",
 )
 

@@ -58,9 +58,9 @@ def test_each_step_down_and_up_again_leaves_no_trace(schema):
 def test_messages_that_were_dismissed_wait_for_a_person_again_in_an_older_version(schema):
     schema.up()
     schema.run(
-        "insert into webhook_notices (id, provider, event_id, type, payload, correlation_id, received_at, status, error,"
-        " dismissed_for) values (:id, 'sandbox', 'evt_1', 'payout.paid', '{}', 'r', now(), 'dismissed', 'unknown_type',"
-        " 'nothing of ours')",
+        "insert into webhook_notices (id, provider, event_id, type, payload, correlation_id, received_at, status,"
+        " error, dismissed_for) values (:id, 'sandbox', 'evt_1', 'payout.paid', '{}', 'r', now(), 'dismissed',"
+        " 'unknown_type', 'nothing of ours')",
         id=new_id(),
     )
     schema.down("0007")

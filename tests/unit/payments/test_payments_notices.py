@@ -186,6 +186,11 @@ def test_of_what_is_unreadable_the_beginning_is_kept_without_card_numbers(world)
     assert len(text) <= LONGEST_UNREADABLE
 
 
+def test_not_even_the_half_of_a_card_number_is_left_where_the_text_is_cut(world):
+    receive(world, b"x " * (LONGEST_UNREADABLE // 2 - 5) + CARD.encode())
+    assert set(only(notices(world)).payload["text"]) <= set("x [card number]")
+
+
 def test_card_numbers_are_not_stored(world):
     receive(world, message(card=CARD, number=4242424242424242, fine=4242, **{CARD: [CARD, {"deep": CARD}]}))
     kept = json.dumps(only(notices(world)).payload)
@@ -624,10 +629,10 @@ def told_of(world, receipt):
     """Return by how many the counter has gone up, and what the errors in the log name."""
     service = PaymentsService()
     service.ports = world.ports()
-    before = REGISTRY.get_sample_value("payments_given_up_charges_total")
+    before = REGISTRY.get_sample_value("payments_given_up_attempts_total")
     with structlog.testing.capture_logs() as told:
         service.on_webhook_received({"data": {"id": str(receipt.id)}})
-    counted = REGISTRY.get_sample_value("payments_given_up_charges_total") - before
+    counted = REGISTRY.get_sample_value("payments_given_up_attempts_total") - before
     errors = [each for each in told if each["log_level"] == "error"]
     return counted, [(each["notice"], each["payment"], each["attempt"]) for each in errors]
 
