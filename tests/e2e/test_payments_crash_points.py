@@ -200,15 +200,17 @@ class Scene:
             and wreck.operation.event in books.events(sent=True)
         )
 
-    def crash(self, wreck: Wreck, before: Wreck | None) -> None:
+    def crash(self, wreck: Wreck, earlier: list[Wreck]) -> None:
         """Have the process die of `wreck`.
 
-        :param before: what has to be mended by then: whoever comes next may be armed for the same operation
+        :param earlier: who died before. All but the last have to be mended by then: whoever comes next may be armed for
+            the same operation
         """
-        if wreck.point == "before_publish" and self.unsent():
-            # What the last process has left is to be published by one that does not die of it.
+        before = earlier[-2] if len(earlier) > 1 else None
+        if wreck.point == "before_publish" and earlier:
+            # What the last process has left is mended and told by one that does not die of it.
             self.stack.start("payments_svc", **HASTY)
-            eventually(lambda: not self.unsent(), within=20)
+            eventually(lambda: self.is_whole(earlier[-1]) and not self.unsent(), within=20)
             self.stack.stop(["payments_svc"])
         self.stack.start("payments_svc", FAULT_POINT=wreck.fault, **HASTY)
         eventually(lambda: not self.unsent(), within=20)
@@ -236,7 +238,7 @@ def wrecks(running_stack: Stack, migrated: dict[str, str]) -> Iterator[dict[tupl
     running_stack.stop(["payments_svc"])
     try:
         for number, wreck in enumerate(order):
-            scene.crash(wreck, order[number - 2] if number >= 2 else None)
+            scene.crash(wreck, order[:number])
         running_stack.start("payments_svc", **HASTY)
         running_stack.wait_healthy("gateway")
         yield {(each.point, each.operation.name): each for each in order}
