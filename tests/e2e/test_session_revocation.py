@@ -110,7 +110,9 @@ def test_a_closed_account_is_out_within_a_second_and_stays_out(two_workers: Stac
     stack = two_workers
     email = unique_email()
     client = Client(stack.url).register(email=email)
-    paid = client.pay().json()["id"]
+    answer = client.pay()
+    assert answer.status_code == 201, answer.text
+    paid = answer.json()["id"]
     admin = administrator(stack)
     path = f"/admin/accounts/{client.user_id}"
     assert client.post(f"{path}/disable", {"reason": "me"}).status_code == 403
