@@ -40,8 +40,8 @@ def check_due(ports: Ports, *, failed: Callable[[UUID, Exception], None], at_mos
             try:
                 check()
             except ProviderBusy:
-                # What is left is due again soon, and would be refused as this was.
-                return done
+                # It is due again soon; until then nobody asks this provider, and others are asked all the same.
+                pass
             except Exception as exc:
                 failed(id, exc)
             done += 1

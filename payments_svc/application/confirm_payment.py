@@ -62,8 +62,12 @@ def confirm_payment(
             payment = get_for(uow, target, customer_id)
             if step is Step.REPLAY:
                 return charge_told_before(ports, claim, payment, is_of_last=authentication is not None)
-            if step is Step.BEGIN and claim is not asked and _was_overtaken(claim, payment, payment_method):
-                return Answer(snapshot(payment), replayed=True)
+            if step is Step.BEGIN and claim is not asked:
+                if payment.attempt_id == claim.attempt_id and not payment.can_repeat(claim.attempt_id):
+                    # It was believed not to have been executed; the provider knew better, and this became of it.
+                    return charge_told_before(ports, claim, payment)
+                if _was_overtaken(claim, payment, payment_method):
+                    return Answer(snapshot(payment), replayed=True)
             customer = uow.customers.add_or_get(Customer(customer_id, now))
             if step is Step.BEGIN:
                 customer.check_active()

@@ -7,7 +7,7 @@ from uuid import UUID
 from payments_svc.application.ports import Ports
 from payments_svc.application.replay_notices import list_parked
 from payments_svc.domain.details import MAX_TEXT, checked_note
-from payments_svc.domain.notice import NoticeNotFound, NoticeStatus
+from payments_svc.domain.notice import NoticeNotFound
 
 
 def dismiss_notice(ports: Ports, *, notice_id: UUID, reason: str) -> None:
@@ -34,8 +34,8 @@ def dismiss_parked(ports: Ports, *, type: str, reason: str) -> int:
     for each in list_parked(ports, type=type):
         with ports.unit_of_work() as uow:
             notice = uow.notices.get(each)
-            # Somebody may have replayed it since it was listed.
-            if notice is None or notice.status is not NoticeStatus.PARKED:
+            # Since it was listed it may have been replayed, and be parked for something worse.
+            if notice is None or not notice.is_one_of_many:
                 continue
             notice.dismiss(why, ports.now())
             uow.notices.save(notice)

@@ -29,7 +29,14 @@ def replay_parked(ports: Ports, *, type: str | None = None) -> int:
     """
     replayed = 0
     for each in list_parked(ports, type=type):
-        replay_notice(ports, notice_id=each)
+        with ports.unit_of_work() as uow:
+            notice = uow.notices.get(each)
+            # Since it was listed somebody may have dealt with it.
+            if notice is None or not notice.is_one_of_many:
+                continue
+            notice.ask_for_processing()
+            uow.notices.save(notice)
+            uow.commit()
         replayed += 1
     return replayed
 

@@ -13,7 +13,7 @@ from payments_svc.application.history_ports import By
 from payments_svc.application.ports import Ports, Rules, UnitOfWork
 from payments_svc.domain.idempotency import Claim, ClaimStatus
 from payments_svc.domain.movements import Deadlines
-from payments_svc.domain.orders import GiveBack, Order
+from payments_svc.domain.orders import Authentication, Capture, Charge, GiveBack, Order
 from payments_svc.domain.outcome import DEFINITE, MayHaveHappened, NotExecuted, Outcome, Succeeded
 from payments_svc.domain.payment import Payment
 from payments_svc.domain.payment_status import OperationStatus
@@ -90,12 +90,19 @@ def settle(ports: Ports, task: Task, outcome: Outcome) -> Settled:
 
 
 def _believed(ports: Ports, task: Task, outcome: Outcome) -> Outcome:
-    """Take a refund of another amount than was asked for for no answer: neither amount may be noted as given back."""
+    """Take an amount that cannot be for no answer: neither that nor what was asked for may be noted as moved."""
     match task.order, outcome:
         case GiveBack(amount=asked), Succeeded(int(told)) if told != asked:
-            ports.failed(task.attempt_id, WrongAmountError(f"{asked} was to be given back, and {told} is said to be"))
-            return MayHaveHappened()
-    return outcome
+            wrong = f"{asked} was to be given back, and {told} is said to be"
+        case (
+            (Charge(amount=asked) | Authentication(charge=Charge(amount=asked)) | Capture(charge=Charge(amount=asked))),
+            Succeeded(int(told)),
+        ) if not 1 <= told <= asked:
+            wrong = f"at most {asked} was to be taken, and {told} is said to be"
+        case _:
+            return outcome
+    ports.failed(task.attempt_id, WrongAmountError(wrong))
+    return MayHaveHappened()
 
 
 def _settle(ports: Ports, task: Task, outcome: Outcome) -> Settled:
@@ -139,7 +146,7 @@ def _write(
     if claim is not None:
         if claim.status is ClaimStatus.RUNNING:
             _close(claim, outcome, refund or payment, now)
-        elif claim.answer is None and was_awaited and isinstance(outcome, DEFINITE):
+        elif claim.answer is None and was_awaited and not _is_awaited(payment, refund, task.attempt_id):
             # It was answered as unknown; from now on each repetition is answered with what became of it.
             claim.finish(snapshot(refund or payment), now)
     keep(uow, payment, task.by, now)

@@ -114,6 +114,11 @@ class StoredNotice(Aggregate):
     sequence: int = 0
     dismissed_for: str | None = None
 
+    @property
+    def is_one_of_many(self) -> bool:
+        """Tell whether it waits for a person who may deal with it together with others."""
+        return self.status is NoticeStatus.PARKED and self.error is not None and not self.error.is_alarm
+
     def ask_for_processing(self) -> None:
         """Have it processed by whoever gets the event: after it was received, or once more."""
         self._enter(NoticeStatus.RECEIVED)

@@ -64,6 +64,9 @@ TAKEN = frozenset({RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.UN
 LOOKS_BACK = (timedelta(days=1), timedelta(days=7))
 """How long after a refund has succeeded the provider is asked whether it came back: its message may be lost."""
 
+LOOKS_BACK_FOR = timedelta(days=30)
+"""For how long nobody answering is no reason to ask no more."""
+
 
 @dataclass(eq=False)
 class Refund:
@@ -121,5 +124,7 @@ class Refund:
         self.next_check_at = next((each for each in moments if each > now), None)
 
     def look_back_later(self, now: datetime) -> None:
-        """Ask again on another day, as nobody has answered."""
+        """Ask again on another day, as nobody has answered; after a month of that, no more."""
         self.wait(now + LOOKS_BACK[0])
+        if now > self.updated_at + LOOKS_BACK[-1] + LOOKS_BACK_FOR:
+            self.next_check_at = None

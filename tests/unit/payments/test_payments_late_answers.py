@@ -12,6 +12,7 @@ from payments_svc.application.check_refund import check_refund
 from payments_svc.application.get_payment import get_payment
 from payments_svc.application.get_refund import get_refund
 from payments_svc.application.history_ports import PROVIDER
+from payments_svc.application.settlement import WrongAmountError
 from payments_svc.domain.outcome import (
     Accepted,
     ActionRequired,
@@ -121,6 +122,40 @@ def test_what_changes_while_the_provider_is_asked_is_not_charged(ask):
     assert ask.asked.count("charge") == 1
 
 
+def stumbled(ask, **more):
+    """Confirm, and be told that nothing was executed; return what is to be called when the provider knows better."""
+    ask.pay(confirm=False)
+    ask.world.provider.answer = NotExecuted("provider_error")
+    with pytest.raises(ProviderError):
+        ask.confirm(**more)
+    ask.world.provider.asked.clear()
+    return lambda found: setattr(ask.world.provider, "found", found)
+
+
+@pytest.mark.parametrize("named", [{}, {"payment_method": "tok_visa"}])
+@pytest.mark.parametrize(
+    "found, status",
+    [(ActionRequired(), "requires_action"), (Accepted(), "processing"), (Succeeded(1000), "succeeded")],
+)
+def test_its_own_key_is_told_what_became_of_it_and_begins_nothing_else(ask, found, status, named):
+    stumbled(ask, **named)(found)
+    assert check_payment(ask.world.ports(), ask.payment.id, PROVIDER)
+    answer = ask.confirm(**named)
+    assert (answer.body["status"], answer.replayed, ask.asked) == (status, True, ["lookup"])
+
+
+def test_its_own_key_is_told_of_the_customer_who_failed(ask):
+    stumbled(ask)(ActionRequired())
+    assert check_payment(ask.world.ports(), ask.payment.id, PROVIDER)
+    ask.world.provider.found = Refused("authentication_failed")
+    assert check_payment(ask.world.ports(), ask.payment.id, PROVIDER)
+    # As it would have been answered at first, for as long as answers are kept.
+    assert ask.confirm().body["status"] == "requires_action"
+    ask.world.time += timedelta(days=2)
+    with pytest.raises(PaymentDeclined):
+        ask.confirm()
+
+
 # --- a process that was taken for dead and was not ---
 
 
@@ -223,6 +258,30 @@ def test_what_became_of_an_unknown_charge_is_its_answer_whatever_comes_after(ask
             ask.pay("tok_declined")
         assert declined.value.details["decline_code"] == "insufficient_funds"
         assert ask.confirm(payment_method="tok_visa").body["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("told", [0, 1001])
+def test_what_cannot_be_is_nobodys_answer(ask, told):
+    ask.world.provider.execute, execute = (lambda _: MayHaveHappened()), ask.world.provider.execute
+    ask.pay()
+    ask.world.provider.execute = execute
+    ask.world.provider.found = Succeeded(told)
+    assert not check_payment(ask.world.ports(), ask.payment.id, due=True)
+    assert ask.pay().body["status"] == "unknown"
+    ((attempt_id, error),) = ask.world.failures
+    assert (attempt_id, type(error)) == (ask.payment.attempt_id, WrongAmountError)
+    ask.world.provider.found = Succeeded(1000)
+    assert check_payment(ask.world.ports(), ask.payment.id, due=True)
+    assert ask.pay().body["status"] == "succeeded"
+
+
+def test_what_cannot_be_is_no_capture_either(ask):
+    ask.authorize()
+    ask.world.provider.answer = Succeeded(1001)
+    assert ask.capture(400).body["operation_status"] == "unknown"
+    assert len(ask.world.failures) == 1
+    assert check_payment(ask.world.ports(), ask.payment.id, due=True)
+    assert ask.capture(400).body["amount_captured"] == 400
 
 
 def test_an_unknown_refund_is_answered_with_what_became_of_it(ask):

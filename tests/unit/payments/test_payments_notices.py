@@ -871,23 +871,51 @@ def test_parked_messages_of_a_type_are_dismissed_and_no_others(world):
     assert status == [parked, dismissed, parked, dismissed, received, received]
 
 
-@pytest.mark.parametrize("becomes", ["replayed", "forgotten"])
-def test_what_is_not_parked_any_more_when_its_turn_comes_is_left_alone(world, parked, becomes):
+def before_its_turn(world, change):
+    """Return ports with which something happens between the list of messages and the turn of the first one."""
     opened = []
 
     def begin():
         opened.append(1)
         # 1: they are listed; 2: the first one's turn.
         if len(opened) == 2:
-            if becomes == "replayed":
-                replay_notice(world.ports(), notice_id=parked.id)
-            else:
-                with FakeUnitOfWork(world.database) as uow:
-                    uow.notices.forget(utc_now() + timedelta(days=1), parked_for=ParkedFor.UNKNOWN_TYPE, at_most=9)
-                    uow.commit()
+            change()
         return world.ports().unit_of_work()
 
-    assert dismiss_parked(world.ports(unit_of_work=begin), type="payout.paid", reason="old") == 0
+    return world.ports(unit_of_work=begin)
+
+
+def test_what_has_become_an_alarm_when_its_turn_comes_is_left_alone(world, parked):
+    def worse():
+        with FakeUnitOfWork(world.database) as uow:
+            notice = uow.notices.get(parked.id)
+            notice.park(ParkedFor.MONEY_MOVED_FOR_GIVEN_UP_ATTEMPT, utc_now())
+            uow.notices.save(notice)
+            uow.commit()
+
+    assert dismiss_parked(before_its_turn(world, worse), type="payout.paid", reason="old") == 0
+    assert only(notices(world)).status is NoticeStatus.PARKED
+
+
+def test_what_was_dismissed_when_its_turn_comes_is_not_replayed(world, parked):
+    def dismissed():
+        dismiss_notice(world.ports(), notice_id=parked.id, reason="nothing of ours")
+
+    assert replay_parked(before_its_turn(world, dismissed)) == 0
+    assert only(notices(world)).dismissed_for == "nothing of ours"
+
+
+@pytest.mark.parametrize("becomes", ["replayed", "forgotten"])
+def test_what_is_not_parked_any_more_when_its_turn_comes_is_left_alone(world, parked, becomes):
+    def change():
+        if becomes == "replayed":
+            replay_notice(world.ports(), notice_id=parked.id)
+        else:
+            with FakeUnitOfWork(world.database) as uow:
+                uow.notices.forget(utc_now() + timedelta(days=1), parked_for=ParkedFor.UNKNOWN_TYPE, at_most=9)
+                uow.commit()
+
+    assert dismiss_parked(before_its_turn(world, change), type="payout.paid", reason="old") == 0
     assert {each.status for each in notices(world)} <= {NoticeStatus.RECEIVED}
 
 

@@ -248,6 +248,12 @@ def test_while_nobody_says_clearly_that_it_has_stayed_it_is_asked_about_on_other
     assert looked_back(payment, refund, Succeeded(400), LATER + 31 * DAY) is None
 
 
+def test_who_never_says_is_asked_no_more_after_a_month():
+    payment, refund = in_status(R.SUCCEEDED)
+    assert looked_back(payment, refund, MayHaveHappened(), LATER + 37 * DAY) == 38 * DAY
+    assert looked_back(payment, refund, MayHaveHappened(), LATER + 38 * DAY) is None
+
+
 def test_a_currency_that_is_gone_can_be_given_back_in_parts():
     payment = succeeded()
     payment.currency = "BGN"
