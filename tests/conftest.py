@@ -28,6 +28,7 @@ from deploy.local.infra import Infrastructure  # noqa: E402
 from lib.database import Sessions, make_engine  # noqa: E402
 from tests.support import databases  # noqa: E402
 from tests.support.stack import SERVICES, Stack  # noqa: E402
+from tests.support.waiting import eventually  # noqa: E402
 
 # How long an example takes says how busy the machine is, not whether the answer is right.
 settings.register_profile("leveret", deadline=None)
@@ -118,6 +119,23 @@ def users_sessions(migrated: dict[str, str]) -> Iterator[Any]:
 def payments_sessions(migrated: dict[str, str]) -> Iterator[Any]:
     """Sessions of the running service's role on an empty database."""
     yield from _sessions(migrated, "payments")
+
+
+@pytest.fixture(scope="module")
+def without_autovacuum(infrastructure: Infrastructure) -> Iterator[None]:
+    """For tests of plans: one that reads a new table meanwhile keeps VACUUM from marking its pages as visible to all,
+    and then PostgreSQL reads them otherwise.
+    """
+    engine = databases.admin(infrastructure.environment()["POSTGRES_SUPERUSER_URL"])
+    at_work = sa.text("select count(*) from pg_stat_activity where backend_type = 'autovacuum worker'")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("ALTER SYSTEM SET autovacuum = off")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+        eventually(lambda: connection.execute(at_work).scalar_one() == 0, within=60)
+        yield
+        connection.exec_driver_sql("ALTER SYSTEM RESET autovacuum")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -47,8 +47,7 @@ def check_still_usable(ports: Ports, uow: UnitOfWork, payment: Payment) -> None:
     method_id = payment.payment_method_id
     if method_id is not None and uow.payment_methods.means_of(payment.customer_id, method_id) is None:
         raise PaymentMethodRequired("the payment method is not kept any more: name another one", "/payment_method")
-    if payment.provider is not None:
-        _check_provider(ports, payment.provider)
+    _check_provider(ports, payment.provider or ports.provider.name)
 
 
 def _check_provider(ports: Ports, provider: str) -> None:

@@ -23,6 +23,9 @@ START = EPOCH + timedelta(milliseconds=BEGAN)
 MIDDLE = Place(START + timedelta(seconds=MANY // 2), new_id())
 
 
+pytestmark = pytest.mark.usefixtures("without_autovacuum")
+
+
 def rows_read(session: Any, statement: Any, values: dict[str, Any]) -> tuple[int, set[str]]:
     """Run a statement; return how many rows its scans have looked at, and how they scanned."""
     compiled = statement.compile(dialect=session.get_bind().dialect)

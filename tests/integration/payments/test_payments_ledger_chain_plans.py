@@ -13,6 +13,8 @@ from payments_svc.application.ledger_ports import Place
 from payments_svc.infrastructure.ledger_chain import LedgerChain
 from tests.support import databases
 
+pytestmark = pytest.mark.usefixtures("without_autovacuum")
+
 ENTRIES = 60_000
 #: small against the books, as the service's own is against books of a million
 BATCH = 200

@@ -19,6 +19,9 @@ TABLES = {
 }
 
 
+pytestmark = pytest.mark.usefixtures("without_autovacuum")
+
+
 @pytest.fixture
 def star(users_sessions, database, person):
     """Somebody whom all the others follow, ask and block, and who does the same, among a hundred thousand edges."""

@@ -52,7 +52,7 @@ Explain = Callable[[Callable[..., Any]], Nodes]
 
 
 @pytest.fixture(scope="module")
-def crowd(migrated: dict[str, str]) -> Iterator[Sessions]:
+def crowd(migrated: dict[str, str], without_autovacuum: None) -> Iterator[Sessions]:
     """A database with very many people, some of whom follow or block each other."""
     schema = Schema(migrated, "users")
     schema.create()
