@@ -27,6 +27,8 @@ def two_workers(stack: Stack) -> Iterator[Stack]:
     """The product with two gateway processes behind its port."""
     stack.stop(["gateway"])
     stack.start("gateway", GATEWAY_WORKERS="2")
+    # One of them answers that it is healthy while the other has no keys yet.
+    eventually(lambda: answers(f"{stack.url}/health/ready", {}) == {200}, within=20)
     yield stack
     stack.stop(["gateway"])
     stack.start("gateway")
@@ -42,15 +44,19 @@ def limited(stack: Stack) -> Iterator[Stack]:
     stack.start("gateway")
 
 
-def statuses(stack: Stack, token: str, number: int = ENOUGH) -> set[int]:
+def statuses(stack: Stack, token: str) -> set[int]:
+    """Ask with a token, at every gateway process."""
+    return answers(f"{stack.url}/auth/me", {"Authorization": f"Bearer {token}"})
+
+
+def answers(url: str, headers: dict[str, str]) -> set[int]:
     """Ask over so many connections at once that every gateway process gets some."""
 
     def ask(_: int) -> int:
-        headers = {"Authorization": f"Bearer {token}", "Connection": "close"}
-        return requests.get(f"{stack.url}/auth/me", headers=headers, timeout=10).status_code
+        return requests.get(url, headers={**headers, "Connection": "close"}, timeout=10).status_code
 
-    with ThreadPoolExecutor(number) as pool:
-        return set(pool.map(ask, range(number)))
+    with ThreadPoolExecutor(ENOUGH) as pool:
+        return set(pool.map(ask, range(ENOUGH)))
 
 
 def refused_within_a_second(stack: Stack, token: str) -> None:
