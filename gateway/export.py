@@ -20,6 +20,7 @@ from prometheus_client import Counter
 from gateway.errors import STATUS
 from gateway.feed import FINAL
 from gateway.lifetime import Lifetime
+from gateway.placed import Placed
 from gateway.state import Gateway
 from gateway.streams import Place
 from lib import context, logs
@@ -62,7 +63,7 @@ class Broken(Exception):
         self.code = code
 
 
-class Export:
+class Export(Placed):
     """An iterable of chunks that has a place until it is closed; one page at a time is in memory.
 
     :param call: the request's context, which pages are asked for with
@@ -82,44 +83,19 @@ class Export:
         lines: Lines,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(place, call, clock)
         self._own = own
-        self._place = place
-        self._call = call
         self._page = first
         self._ask = ask
         self._lines = lines
-        self._clock = clock
-        self._began = clock()
         self._life = Lifetime(own, call, clock)
         self._sent = 0
         self._outcome = "client_gone"
         self._code: str | None = None
-        self._chunks: Generator[bytes] | None = None
 
-    def __iter__(self) -> Export:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._chunks is None:
-            self._chunks = self._run()
-        return next(self._chunks)
-
-    def close(self) -> None:
-        """Give the place back; called by the server when the client has it all, or has gone."""
-        if self._chunks is not None:
-            # It knows this object, and this object knows it: let go, or the garbage collector would have to find them.
-            self._chunks.close()
-        if self._place.leave():
-            ENDED.labels(self._outcome).inc()
-            context.enter(self._call)
-            seconds = round(self._clock() - self._began, 1)
-            log.info("an export has ended", outcome=self._outcome, code=self._code, rows=self._sent, seconds=seconds)
-            context.enter(None)
-
-    def __del__(self) -> None:
-        # An answer that was thrown away before anybody sent it must not keep its place for ever. Not `leave`: the
-        # garbage collector comes at any moment, also to a thread that holds the lock.
-        self._place.abandon()
+    def _ended(self, seconds: float) -> None:
+        ENDED.labels(self._outcome).inc()
+        log.info("an export has ended", outcome=self._outcome, code=self._code, rows=self._sent, seconds=seconds)
 
     def _run(self) -> Generator[bytes]:
         context.enter(self._call)

@@ -16,6 +16,7 @@ from prometheus_client import Counter
 
 from gateway.lifetime import Lifetime
 from gateway.notification_messages import HEARTBEAT, ending, message, opening
+from gateway.placed import Placed
 from gateway.state import Gateway
 from gateway.streams import Place
 from lib import context, logs
@@ -39,7 +40,7 @@ FINAL = frozenset({"malformed", "invalid", "unauthenticated", "forbidden", "not_
 ENDED = Counter("gateway_streams_ended_total", "Streams that have ended", ["reason"])
 
 
-class Feed:
+class Feed(Placed):
     """An iterable of chunks that has a place until it is closed.
 
     :param call: the request's context, which the calls to users_svc are made with
@@ -58,44 +59,19 @@ class Feed:
         news: Mapping[str, Any],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(place, call, clock)
         self._own = own
-        self._place = place
-        self._call = call
         self._position = position
-        self._clock = clock
-        now = clock()
-        self._began = self._spoke = self._ask_at = now
+        self._spoke = self._ask_at = self._began
         self._life = Lifetime(own, call, clock)
         self._sent = 0
         self._reason = "client_gone"
         self._news: list[Mapping[str, Any]] = []
         self._take(news)
-        self._chunks: Generator[bytes] | None = None
 
-    def __iter__(self) -> Feed:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._chunks is None:
-            self._chunks = self._run()
-        return next(self._chunks)
-
-    def close(self) -> None:
-        """Give the place back; called by the server, whatever happened."""
-        if self._chunks is not None:
-            # It knows this object, and this object knows it: let go, or the garbage collector would have to find them.
-            self._chunks.close()
-        if self._place.leave():
-            ENDED.labels(self._reason).inc()
-            context.enter(self._call)
-            seconds = round(self._clock() - self._began, 1)
-            log.info("a stream has ended", reason=self._reason, seconds=seconds, sent=self._sent)
-            context.enter(None)
-
-    def __del__(self) -> None:
-        # An answer that was thrown away before anybody sent it. Not `leave`: the garbage collector comes at any moment,
-        # also to a thread that holds the lock.
-        self._place.abandon()
+    def _ended(self, seconds: float) -> None:
+        ENDED.labels(self._reason).inc()
+        log.info("a stream has ended", reason=self._reason, seconds=seconds, sent=self._sent)
 
     def _run(self) -> Generator[bytes]:
         context.enter(self._call)

@@ -1,5 +1,6 @@
 """What the contract tests of providers stand on: tokens, orders, and what an adapter's suite has to give."""
 
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any, ClassVar
@@ -51,7 +52,9 @@ def at_once(pool: ThreadPoolExecutor, provider: Provider, orders: list[Any]) -> 
     return list(pool.map(execute, orders))
 
 
-class ContractSetting:
+class ContractSetting(ABC):
+    """An adapter's suite also has a fixture ``provider``: the adapter, new for each test."""
+
     good = "tok_visa"
     declines: ClassVar[dict[str, str]] = {
         "tok_declined": "declined",
@@ -74,21 +77,17 @@ class ContractSetting:
     capture_refused = "tok_capture_refused"
     unknown = "pm_nobody_knows"
 
-    @pytest.fixture
-    def provider(self) -> Provider:
-        raise NotImplementedError
-
+    @abstractmethod
     def let_time_pass(self, provider: Provider) -> None:
         """Let the provider settle what is slow; authorizations do not end by it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def let_authorizations_end(self, provider: Provider) -> None:
         """Let all that is set aside go back, as it does when nobody captures it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def told(self, provider: Provider) -> list[tuple[bytes, str]]:
         """Return what the provider has to tell of all that was asked of it: bodies, each with a signature of now."""
-        raise NotImplementedError
 
     def of_unknown_type(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Return a message as it would be if it were of a type of which the adapter has never heard."""
