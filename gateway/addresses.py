@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
@@ -11,8 +12,11 @@ from gateway.settings import Network
 Address = IPv4Address | IPv6Address
 
 MOST_HOPS = 20
+#: addresses whose text has been read already
+MOST_REMEMBERED = 4096
 
 
+@lru_cache(MOST_REMEMBERED)
 def _parse(text: str) -> Address | None:
     text = text.strip()
     if text.startswith("[") and "]" in text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import redis
@@ -43,6 +43,14 @@ from gateway.settings import Settings
 from gateway.streams import Streams
 
 
+class Application(Flask):
+    """Flask, less what no request of ours needs."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as it is: none of ours is a coroutine, and Flask looks anew with every call."""
+        return func
+
+
 class IdConverter(UnicodeConverter):
     """An id in a path. What is no UUID goes on to the service, too, which does not find it."""
 
@@ -73,7 +81,7 @@ def create_app(
     cluster.listen(revocations)
     streams = Streams(settings.streams)
     cluster.listen(streams)
-    app = Flask(__name__, static_folder=None)
+    app = Application(__name__, static_folder=None)
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = IdConverter
     app.extensions[state.EXTENSION] = state.Gateway(

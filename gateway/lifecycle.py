@@ -6,14 +6,13 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from flask import Flask, Response, g, request
 
 from gateway import card_numbers, metrics
 from gateway.access_log import AccessLog
 from gateway.addresses import client_address
-from gateway.state import gateway
+from gateway.state import EXTENSION, Gateway
 from lib import context
 from lib.card_numbers import holds_card_number
 from lib.context import ANONYMOUS, CallContext, new_correlation_id
@@ -33,13 +32,17 @@ def install(app: Flask, finishers: Sequence[Callable[[Response], None]], access_
 
     :param finishers: called with each response, in order, before it is logged
     """
+    own: Gateway = app.extensions[EXTENSION]
+
+    def begin() -> None:
+        _begin(own)
 
     def finish(response: Response) -> Response:
         for finisher in finishers:
             finisher(response)
         call: CallContext = g.call
         response.headers.add("X-Request-ID", call.correlation_id)
-        if gateway().draining.is_set():
+        if own.draining.is_set():
             response.headers["Connection"] = "close"
         seconds = time.perf_counter() - g.started
         rule = request.url_rule
@@ -50,20 +53,26 @@ def install(app: Flask, finishers: Sequence[Callable[[Response], None]], access_
             access_log.write(call, request.method, route, response.status_code, seconds)
         return response
 
-    app.before_request(_begin)
+    def leave(_error: BaseException | None) -> None:
+        own.admission.leave()
+        # The thread goes on to another request, which must not be taken for this one.
+        context.enter(None)
+
+    app.before_request(begin)
     app.after_request(finish)
-    app.teardown_request(_leave)
+    app.teardown_request(leave)
 
 
-def _begin() -> None:
+def _begin(own: Gateway) -> None:
     g.started = time.perf_counter()
-    header = request.environ.get
+    environ = request.environ
+    header = environ.get
     given = header("HTTP_X_REQUEST_ID")
     traceparent = header("HTTP_TRACEPARENT")
     language = header("HTTP_ACCEPT_LANGUAGE")
-    address = client_address(request.environ, gateway().settings.trusted_proxies)
+    address = client_address(environ, own.settings.trusted_proxies)
     agent = header("HTTP_USER_AGENT")
-    g.call = CallContext(
+    call = g.call = CallContext(
         correlation_id=given if given and _is_request_id(given) else new_correlation_id(),
         actor=ANONYMOUS,
         traceparent=continued(traceparent) if traceparent else None,
@@ -71,10 +80,10 @@ def _begin() -> None:
         client_ip=str(address) if address else None,
         user_agent=printable(agent) if agent else None,
     )
-    context.enter(g.call)
-    if request.environ["PATH_INFO"] not in QUIET:
-        gateway().admission.enter()
-    if request.environ.get("QUERY_STRING"):
+    context.enter(call)
+    if environ["PATH_INFO"] not in QUIET:
+        own.admission.enter()
+    if environ.get("QUERY_STRING"):
         card_numbers.refuse_in_query()
 
 
@@ -104,9 +113,3 @@ def first_language(accepted: str) -> str | None:
 def printable(user_agent: str) -> str | None:
     """Return a User-Agent header as it can be kept and shown; None if nothing is left of it."""
     return "".join(filter(str.isprintable, user_agent))[:LONGEST_USER_AGENT].strip() or None
-
-
-def _leave(_error: BaseException | None) -> Any:
-    gateway().admission.leave()
-    # The thread goes on to another request, which must not be taken for this one.
-    context.enter(None)

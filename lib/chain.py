@@ -147,6 +147,8 @@ class HashChain:
             .order_by(unsealed.c.row_id)
             .limit(sa.bindparam("at_most", type_=sa.Integer))
         )
+        #: has a row as long as some row waits for its seal: a question that needs no transaction
+        self.waiting = sa.select(unsealed.c.row_id).limit(1)
 
     def enlist(self, session: Session, row_id: UUID) -> None:
         """Queue a row for its seal; in the transaction that inserts it."""

@@ -137,7 +137,7 @@ class Sessions:
         """Return a fresh session, whose objects stay readable after commit; whoever asks closes it."""
         return self._make()
 
-    def first(self, statement: sa.Select[Any], **parameters: Any) -> dict[str, Any] | None:
+    def first(self, statement: sa.Select[Any] | sa.CompoundSelect[Any], **parameters: Any) -> dict[str, Any] | None:
         """Return the first row of a SELECT by column name, or None.
 
         :param parameters: values of its ``bindparam``; a statement that is built once is compiled once

@@ -23,7 +23,6 @@ from typing import Any
 
 import amqp
 from amqp.exceptions import ChannelError
-from kombu import serialization
 from kombu.exceptions import DecodeError
 from nameko.constants import DEFAULT_SERIALIZER, HEADER_PREFIX, SERIALIZER_CONFIG_KEY
 from nameko.exceptions import RpcTimeout, deserialize
@@ -33,6 +32,7 @@ from lib import faults  # noqa: F401  (registers Fault for deserialize)
 from lib.context import CallContext, current
 from lib.errors import OutcomeUnknown, Unavailable
 from lib.link import Link
+from lib.rpc_bodies import Bodies
 
 POLL_EVERY = 0.5
 SWEEP_EVERY = 5.0
@@ -107,8 +107,7 @@ class RpcClient:
         self._link = link
         self._name = name
         self._exchange = get_rpc_exchange(config).name
-        self._serializer = config.get(SERIALIZER_CONFIG_KEY, DEFAULT_SERIALIZER)
-        self._accept = serialization.prepare_accept_content([self._serializer])
+        self._bodies = Bodies(config.get(SERIALIZER_CONFIG_KEY, DEFAULT_SERIALIZER))
         self._pending: dict[str, PendingCall] = {}
         self._consumers: dict[str, int | None] = dict.fromkeys(services)
         self._reply_to = ""
@@ -142,7 +141,7 @@ class RpcClient:
         if count == 0 and self._link.connected:
             raise ServiceUnavailable(f"{service} is not running", retry_after=1)
         correlation_id = f"{self._prefix}{next(self._numbers):x}"
-        content_type, encoding, body = serialization.dumps({"args": args, "kwargs": kwargs}, self._serializer)
+        content_type, encoding, body = self._bodies.encoded({"args": args, "kwargs": kwargs})
         headers = {
             f"{HEADER_PREFIX}.{name}": value
             for name, value in context.headers(timeout=timeout, as_system=as_system).items()
@@ -243,12 +242,7 @@ class RpcClient:
         if call is None:
             return
         try:
-            body = serialization.loads(
-                message.body,
-                message.properties.get("content_type"),
-                message.properties.get("content_encoding"),
-                accept=self._accept,
-            )
+            body = self._bodies.decoded(message)
             if not isinstance(body, dict):
                 raise DecodeError("not a mapping")
         except Exception:

@@ -13,6 +13,7 @@ import eventlet  # noqa: E402
 eventlet.monkey_patch()
 
 import contextlib  # noqa: E402
+import gc  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
@@ -71,6 +72,9 @@ def serve(name: str, config: dict[str, Any]) -> int:
     for container in runner.containers:
         # Not by the runner, in a greenlet: what goes wrong comes out here, without the hub's tracebacks before it.
         container.start()
+    # What is there now stays: the garbage collector need not go through all of it again while calls wait.
+    gc.collect()
+    gc.freeze()
     log.info("%s is ready", name)
     waiter = eventlet.spawn(runner.wait)
     while True:

@@ -9,7 +9,7 @@ one: the first that fails undoes all.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -85,8 +85,34 @@ def updating(table: sa.FromClause, changed: Iterable[str], *, found_by: Sequence
     )
 
 
+def holding(table: sa.FromClause, *, found_by: Sequence[str]) -> Form:
+    """Return the form that fails (`is_overtaken`) unless the row is there in the version that was read.
+
+    Who is changing the row is waited for first, and nobody changes it until the message is done.
+
+    :param found_by: columns that say which row and in which version
+    """
+    row = " AND ".join(f"{name} = :{name}" for name in found_by)
+    return Form(
+        f"SELECT 1 / count(*) FROM (SELECT 1 FROM {table.description} WHERE {row} FOR NO KEY UPDATE) AS held",  # noqa: S608
+        {name: table.columns[name].type for name in found_by},
+    )
+
+
+def refusing(table: sa.FromClause, *, found_by: Sequence[str]) -> Form:
+    """Return the form that fails (`is_overtaken`) if a row is there that has these values.
+
+    It sees what was committed while the writes before it waited.
+    """
+    row = " AND ".join(f"{name} = :{name}" for name in found_by)
+    return Form(
+        f"SELECT 1 / CAST(NOT EXISTS (SELECT FROM {table.description} WHERE {row}) AS integer)",  # noqa: S608
+        {name: table.columns[name].type for name in found_by},
+    )
+
+
 def is_overtaken(error: sa.exc.DBAPIError) -> bool:
-    """Tell whether a form of `updating` did not find its row."""
+    """Tell whether a form of `updating` or `holding` did not find its row, or one of `refusing` found one."""
     return getattr(error.orig, "pgcode", None) == "22012"
 
 
@@ -105,14 +131,31 @@ def write(connection: sa.Connection, writes: Sequence[Write]) -> sa.CursorResult
     :param connection: in a transaction, or in autocommit: then they are one transaction
     :returns: what the last one returns
     """
+    text = _joined(tuple(each.form for each in writes), connection.dialect)
     values = {f"{name}_{at}": value for at, each in enumerate(writes) for name, value in each.values.items()}
-    return connection.execute(_joined(tuple(each.form for each in writes)), values)
+    for name, process in text.processors:
+        values[name] = process(values[name])
+    # Past SQLAlchemy's compiler, whose look at sixty parameters takes as long as all the rest of it.
+    return connection.exec_driver_sql(text.sql, values)
+
+
+class _Text(NamedTuple):
+    """What the driver gets.
+
+    :param processors: by name of the parameter, for those that the driver does not know how to send
+    """
+
+    sql: str
+    processors: Sequence[tuple[str, Callable[[Any], Any]]]
 
 
 @lru_cache(REMEMBERED)
-def _joined(forms: tuple[Form, ...]) -> sa.TextClause:
-    parts, parameters = [], []
+def _joined(forms: tuple[Form, ...], dialect: sa.Dialect) -> _Text:
+    parts, processors = [], []
     for at, form in enumerate(forms):
-        parts.append(_PARAMETER.sub(rf":\1_{at}", form.sql))
-        parameters += [sa.bindparam(f"{name}_{at}", type_=kind) for name, kind in form.types.items()]
-    return sa.text("; ".join(parts)).bindparams(*parameters)
+        parts.append(_PARAMETER.sub(rf"%(\1_{at})s", form.sql.replace("%", "%%")))
+        for name, kind in form.types.items():
+            process = kind.dialect_impl(dialect).bind_processor(dialect)
+            if process is not None:
+                processors.append((f"{name}_{at}", process))
+    return _Text("; ".join(parts), processors)

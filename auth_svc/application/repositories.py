@@ -21,6 +21,19 @@ from auth_svc.domain.signing_key import SigningKey
 Outcome = Literal["success", "failure"]
 
 
+@dataclass(frozen=True)
+class MailBasis:
+    """What the next mail to an account depends on, as it was at one moment.
+
+    :param token: what stands in the slot of the mail's token
+    :param mails: how many of its kind there were lately
+    """
+
+    account: Account
+    token: OneTimeToken | None
+    mails: int
+
+
 class Accounts(Protocol):
     def add(self, account: Account) -> None: ...
 
@@ -35,6 +48,22 @@ class Accounts(Protocol):
 
     def find(self, account_id: UUID) -> Account | None:
         """Return the account to read, without a lock."""
+
+    def find_for_mail(
+        self, account_id: UUID, *, kind: MailKind, slot: str | None, since: datetime, unless_seen: tuple[str, str]
+    ) -> MailBasis | None:
+        """Return the account with what a mail of this kind depends on, without a lock.
+
+        :param slot: where the token of such a mail stands; None if it has none
+        :param since: when the window of the count begins
+        :param unless_seen: a handler and an event; None is returned if the one has dealt with the other (`note`)
+        """
+
+    def hold(self, account: Account) -> None:
+        """Have `commit` raise `Overtaken` unless the account, read without a lock, is still as it was then.
+
+        Who is changing it at that moment is waited for.
+        """
 
     def find_by_email(self, email: Email) -> Account | None:
         """Return the account to read, without a lock."""
@@ -86,6 +115,12 @@ class SigningKeys(Protocol):
 class OneTimeTokens(Protocol):
     def put(self, token: OneTimeToken) -> None:
         """Keep the token, in the place of the one in its slot if there is one."""
+
+    def replace(self, standing: OneTimeToken | None, token: OneTimeToken) -> None:
+        """Keep the token in the place of the one that was read from its slot without a lock; None: of none.
+
+        `commit` raises `Overtaken` if another one stands there by then.
+        """
 
     def find(self, account_id: UUID, slot: str) -> OneTimeToken | None:
         """Return what stands in the slot, locked until the transaction ends."""
@@ -235,7 +270,7 @@ class UnitOfWork(Protocol):
         """Save the changes and their events together.
 
         :raises SeenBefore: the event of `note` was dealt with before
-        :raises Overtaken: an account that was read without a lock has changed since
+        :raises Overtaken: an account or a token that was read without a lock has changed since
         :raises EmailTaken: a parallel transaction was faster with the same address
         :raises RequestKeyTaken: … with the same request key
         :raises SigningKeyExists: … with the first signing key

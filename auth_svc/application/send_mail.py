@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from auth_svc.application.ports import Ports
-from auth_svc.application.repositories import UnitOfWork
+from auth_svc.application.repositories import MailBasis, UnitOfWork
 from auth_svc.domain.account import Account, AccountNotFound
 from auth_svc.domain.email import Email
 from auth_svc.domain.email_change import EmailChange
 from auth_svc.domain.mail import Mail, MailKind
 from auth_svc.domain.one_time_token import LIFETIMES, OneTimeToken, Purpose, slot_of
-from lib.errors import MailRefused, SeenBefore
+from lib.errors import MailRefused, Overtaken, SeenBefore
 
 HANDLER = "send_mail"
 WINDOW = timedelta(hours=1)
@@ -31,6 +31,8 @@ PURPOSES: dict[MailKind, Purpose] = {
     "email_change": "email_change",
     "email_change_notice": "email_revert",
 }
+#: kinds that are about an e-mail change: they need more than one look
+OF_CHANGES: frozenset[MailKind] = frozenset({"email_change", "email_change_notice"})
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,17 @@ class Draft:
     to: Email
     change: EmailChange | None = None
     facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A mail that is ready to be sent.
+
+    :param token: is to be kept first; None if the mail has none, or it was kept before
+    """
+
+    mail: Mail
+    token: OneTimeToken | None = None
 
 
 def send_mail(ports: Ports, *, event_id: str, account_id: str, kind: MailKind, reference: str | None = None) -> None:
@@ -69,6 +82,45 @@ def send_mail(ports: Ports, *, event_id: str, account_id: str, kind: MailKind, r
 
 def _prepare(ports: Ports, event_id: str, account_id: UUID, kind: MailKind, reference: UUID | None) -> Mail | None:
     """Return the mail, its token's hash saved; None if there is nothing to be sent."""
+    if kind not in OF_CHANGES:
+        with suppress(Overtaken):
+            return _prepare_as_read(ports, event_id, account_id, kind, reference)
+    return _prepare_locked(ports, event_id, account_id, kind, reference)
+
+
+def _prepare_as_read(
+    ports: Ports, event_id: str, account_id: UUID, kind: MailKind, reference: UUID | None
+) -> Mail | None:
+    """Prepare the mail without a lock: one look, and one message to save its token if nothing has changed by then.
+
+    A mail without a token saves nothing: it is the one that was to be sent at the moment of the look.
+
+    :raises Overtaken: it is to be done with a lock
+    """
+    with ports.unit_of_work() as uow:
+        since = ports.now() - WINDOW
+        basis = uow.accounts.find_for_mail(
+            account_id, kind=kind, slot=_slot(kind), since=since, unless_seen=(HANDLER, event_id)
+        )
+        draft = None if basis is None else _draft(ports, uow, basis.account, kind, reference)
+        if basis is None or draft is None:
+            return None
+        if draft.kind != kind:
+            # Token and count were those of another kind.
+            raise Overtaken
+        prepared = _write(ports, event_id, basis, draft)
+        if prepared is None:
+            return None
+        if prepared.token is not None:
+            uow.accounts.hold(basis.account)
+            uow.one_time_tokens.replace(basis.token, prepared.token)
+            uow.commit()
+    return prepared.mail
+
+
+def _prepare_locked(
+    ports: Ports, event_id: str, account_id: UUID, kind: MailKind, reference: UUID | None
+) -> Mail | None:
     with ports.unit_of_work() as uow:
         if uow.seen(HANDLER, event_id):
             return None
@@ -78,31 +130,29 @@ def _prepare(ports: Ports, event_id: str, account_id: UUID, kind: MailKind, refe
         except AccountNotFound:
             return None
         draft = _draft(ports, uow, account, kind, reference)
-        now = ports.now()
-        if draft is None or not _within_limit(ports, uow, account_id, draft.kind, now):
+        if draft is None:
             return None
-        mail = Mail(
-            id=event_id,
-            kind=draft.kind,
-            to=draft.to.typed,
-            # Whoever registered an address may not be its owner, and would choose the words of a mail to them.
-            name=account.name if account.email_verified and draft.to == account.email else None,
-            facts=draft.facts,
-        )
-        purpose = PURPOSES.get(draft.kind)
-        if purpose is not None:
-            with_token = _mint(ports, uow, mail, account_id, purpose, draft, now)
-            if with_token is None:
-                return None
-            mail = with_token
+        slot = _slot(draft.kind, draft.change)
+        standing = uow.one_time_tokens.find(account_id, slot) if slot else None
+        mails = uow.mail_counts.so_far(account_id, draft.kind, ports.now(), WINDOW)
+        prepared = _write(ports, event_id, MailBasis(account, standing, mails), draft)
+        if prepared is None:
+            return None
+        if prepared.token is not None:
+            uow.one_time_tokens.put(prepared.token)
         uow.commit()
-    return mail
+    return prepared.mail
+
+
+def _slot(kind: MailKind, change: EmailChange | None = None) -> str | None:
+    purpose = PURPOSES.get(kind)
+    return None if purpose is None else slot_of(purpose, None if change is None else change.id)
 
 
 def _draft(ports: Ports, uow: UnitOfWork, account: Account, kind: MailKind, reference: UUID | None) -> Draft | None:
     if account.status == "disabled":
         return None
-    if kind in ("email_change", "email_change_notice"):
+    if kind in OF_CHANGES:
         return _change_draft(uow, account, kind, reference)
     if kind == "verification" and (account.email_verified or not account.is_active):
         return None
@@ -142,18 +192,26 @@ def _facts(ports: Ports, uow: UnitOfWork, kind: MailKind, reference: UUID | None
     return tuple((name, value) for name, value in facts if value)
 
 
-def _within_limit(ports: Ports, uow: UnitOfWork, account_id: UUID, kind: MailKind, now: datetime) -> bool:
+def _write(ports: Ports, event_id: str, basis: MailBasis, draft: Draft) -> Prepared | None:
+    """Return the mail; None if there were too many, or a later mail's token has taken its place already."""
     most = ports.rules.mails_per_hour
-    return most is None or uow.mail_counts.so_far(account_id, kind, now, WINDOW) < most
+    if most is not None and basis.mails >= most:
+        return None
+    account = basis.account
+    mail = Mail(
+        id=event_id,
+        kind=draft.kind,
+        to=draft.to.typed,
+        # Whoever registered an address may not be its owner, and would choose the words of a mail to them.
+        name=account.name if account.email_verified and draft.to == account.email else None,
+        facts=draft.facts,
+    )
+    purpose = PURPOSES.get(draft.kind)
+    return Prepared(mail) if purpose is None else _with_token(ports, mail, basis, purpose, draft)
 
 
-def _mint(
-    ports: Ports, uow: UnitOfWork, mail: Mail, account_id: UUID, purpose: Purpose, draft: Draft, now: datetime
-) -> Mail | None:
-    """Return the mail with its token; None if a later mail's token has taken the place already."""
-    reference = draft.change.id if draft.change else None
-    slot = slot_of(purpose, reference)
-    standing = uow.one_time_tokens.find(account_id, slot)
+def _with_token(ports: Ports, mail: Mail, basis: MailBasis, purpose: Purpose, draft: Draft) -> Prepared | None:
+    account_id, standing, now = basis.account.id, basis.token, ports.now()
     minted_by = UUID(mail.id)
     if standing is not None and standing.minted_by > minted_by and standing.is_good(now):
         # Only one that still works: a clock that once ran ahead must not keep all later mails back.
@@ -161,19 +219,21 @@ def _mint(
     token = ports.one_time_tokens.token(mail.id, account_id, purpose)
     code = ports.one_time_tokens.code(mail.id, account_id, purpose) if purpose == "verification" else None
     lifetime = ports.rules.invitation_lifetime if purpose == "claim" else LIFETIMES[purpose]
-    if standing is None or standing.minted_by != minted_by:
-        uow.one_time_tokens.put(
-            OneTimeToken(
-                account_id=account_id,
-                slot=slot,
-                purpose=purpose,
-                reference=reference,
-                target=draft.to.key,
-                minted_by=minted_by,
-                token_hash=ports.one_time_tokens.token_hash(token),
-                code_hash=None if code is None else ports.one_time_tokens.code_hash(account_id, purpose, code),
-                created_at=now,
-                expires_at=now + lifetime,
-            )
-        )
-    return replace(mail, token=token, code=code, valid_for=lifetime)
+    mail = replace(mail, token=token, code=code, valid_for=lifetime)
+    if standing is not None and standing.minted_by == minted_by:
+        # Of an earlier try. As it stands: one that was used meanwhile must not work again.
+        return Prepared(mail)
+    reference = draft.change.id if draft.change else None
+    kept = OneTimeToken(
+        account_id=account_id,
+        slot=slot_of(purpose, reference),
+        purpose=purpose,
+        reference=reference,
+        target=draft.to.key,
+        minted_by=minted_by,
+        token_hash=ports.one_time_tokens.token_hash(token),
+        code_hash=None if code is None else ports.one_time_tokens.code_hash(account_id, purpose, code),
+        created_at=now,
+        expires_at=now + lifetime,
+    )
+    return Prepared(mail, kept)

@@ -11,13 +11,25 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session as SqlSession
 from sqlalchemy.orm import make_transient_to_detached
 
+from auth_svc.application.repositories import MailBasis
 from auth_svc.domain.account import Account, AccountNotFound
 from auth_svc.domain.email import Email
+from auth_svc.domain.mail import MailKind
 from auth_svc.domain.oauth_client import OAuthClient
+from auth_svc.domain.one_time_token import OneTimeToken
 from auth_svc.domain.session import Session
 from auth_svc.domain.signing_key import SigningKey
-from auth_svc.infrastructure.tables import accounts, oauth_clients, sessions, signing_keys
+from auth_svc.infrastructure.tables import (
+    accounts,
+    inbox,
+    mail_counts,
+    oauth_clients,
+    one_time_tokens,
+    sessions,
+    signing_keys,
+)
 from lib.uow import SqlUnitOfWork
+from lib.writes import holding
 
 
 class SqlAccounts:
@@ -40,6 +52,27 @@ class SqlAccounts:
 
     def find(self, account_id: UUID) -> Account | None:
         return _found(self._uow.first(_BY_ID, id=account_id))
+
+    def find_for_mail(
+        self, account_id: UUID, *, kind: MailKind, slot: str | None, since: datetime, unless_seen: tuple[str, str]
+    ) -> MailBasis | None:
+        handler, event_id = unless_seen
+        row = self._uow.first(
+            _FOR_MAIL, id=account_id, kind=kind, slot=slot, since=since, handler=handler, event_id=UUID(event_id)
+        )
+        if row is None:
+            return None
+        values = tuple(row)
+        mails, of_account, of_token = values[0], values[1 : 1 + len(_COLUMNS)], values[1 + len(_COLUMNS) :]
+        token = dict(zip(_TOKEN_NAMES, of_token, strict=True))
+        return MailBasis(
+            account=_restored(dict(zip(_NAMES, of_account, strict=True))),
+            token=None if token["minted_by"] is None else OneTimeToken(**token),
+            mails=mails or 0,
+        )
+
+    def hold(self, account: Account) -> None:
+        self._uow.later(_AS_READ, id=account.id, sequence=account.sequence)
 
     def find_by_email(self, email: Email) -> Account | None:
         row = self._uow.first(_BY_EMAIL, key=email.key)
@@ -110,6 +143,25 @@ _BY_ID = sa.select(*_COLUMNS).where(accounts.c.id == sa.bindparam("id"))
 _BY_EMAIL = sa.select(*_COLUMNS).where(accounts.c.email_key == sa.bindparam("key"))
 _ID_BY_EMAIL = sa.select(accounts.c.id).where(accounts.c.email_key == sa.bindparam("key"))
 _BY_REQUEST_KEY = sa.select(*_COLUMNS).where(accounts.c.request_key == sa.bindparam("key"))
+_NAMES = [column.name for column in _COLUMNS]
+_TOKEN_NAMES = [column.name for column in one_time_tokens.columns]
+_AS_READ = holding(accounts, found_by=("id", "sequence"))
+_tokens, _counts = one_time_tokens.c, mail_counts.c
+_FOR_MAIL = (
+    sa.select(_counts.mails, *_COLUMNS, *one_time_tokens.columns)
+    .select_from(accounts)
+    .outerjoin(one_time_tokens, (_tokens.account_id == accounts.c.id) & (_tokens.slot == sa.bindparam("slot")))
+    .outerjoin(
+        mail_counts,
+        (_counts.account_id == accounts.c.id)
+        & (_counts.kind == sa.bindparam("kind"))
+        & (_counts.window_started_at > sa.bindparam("since")),
+    )
+    .where(
+        accounts.c.id == sa.bindparam("id"),
+        ~sa.exists().where(inbox.c.handler == sa.bindparam("handler"), inbox.c.event_id == sa.bindparam("event_id")),
+    )
+)
 
 
 class SqlSessions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from auth_svc.domain.one_time_token import OneTimeToken
 from auth_svc.infrastructure.tables import email_changes, login_attempts, mail_counts, one_time_tokens, unknown_logins
 from lib.ids import new_id
 from lib.uow import SqlUnitOfWork
-from lib.writes import Form, inserting
+from lib.writes import Form, inserting, updating
 
 
 class SqlOneTimeTokens:
@@ -24,7 +25,15 @@ class SqlOneTimeTokens:
         self._session = uow.session
 
     def put(self, token: OneTimeToken) -> None:
-        self._uow.later(_PUT_TOKEN, **{name: getattr(token, name) for name in _TOKEN_COLUMNS})
+        self._uow.later(_PUT_TOKEN, **_values(token))
+
+    def replace(self, standing: OneTimeToken | None, token: OneTimeToken) -> None:
+        if standing is None:
+            self._uow.later(_ADD_TOKEN, **_values(token))
+        else:
+            # A token is used up or too old for ever: who minted it tells all that matters about it.
+            old = {f"old_{name}": getattr(standing, name) for name in _TOKEN_VERSION}
+            self._uow.later(_REPLACE_TOKEN, **_values(token), **old)
 
     def find(self, account_id: UUID, slot: str) -> OneTimeToken | None:
         return self._session.get(OneTimeToken, (account_id, slot), with_for_update=True, populate_existing=True)
@@ -39,6 +48,15 @@ class SqlOneTimeTokens:
             .where(c.account_id == account_id, c.purpose.not_in(except_for), c.used_at.is_(None))
             .values(used_at=now)
         )
+
+
+def _values(token: OneTimeToken) -> dict[str, Any]:
+    return {name: getattr(token, name) for name in _TOKEN_COLUMNS}
+
+
+def _or_fail(form: Form) -> Form:
+    """Return a form that fails (`lib.writes.is_overtaken`) where the given one writes no row."""
+    return Form(f"WITH written AS ({form.sql} RETURNING 1) SELECT 1 / count(*) FROM written", form.types)  # noqa: S608
 
 
 class SqlEmailChanges:
@@ -83,7 +101,10 @@ _MAILS = sa.select(mail_counts.c.mails).where(
     mail_counts.c.window_started_at > sa.bindparam("over"),
 )
 _TOKEN_COLUMNS = [column.name for column in one_time_tokens.columns]
+_TOKEN_VERSION = ("account_id", "slot", "minted_by")
 _PUT_TOKEN = inserting(one_time_tokens, in_place_of=("account_id", "slot"))
+_ADD_TOKEN = _or_fail(inserting(one_time_tokens, unless_there=("account_id", "slot")))
+_REPLACE_TOKEN = updating(one_time_tokens, _TOKEN_COLUMNS, found_by=_TOKEN_VERSION)
 _KEY = {"key": sa.LargeBinary()}
 _TAKE_BACK = Form("UPDATE login_attempts SET attempts = attempts - 1 WHERE key = :key AND attempts > 0", _KEY)
 _CLEAR = Form("DELETE FROM login_attempts WHERE key = :key", _KEY)

@@ -45,3 +45,11 @@ class Sender:
     @property
     def domain(self) -> str:
         return self.address.rpartition("@")[2]
+
+
+def is_plain(address: str) -> bool:
+    """True for an address that is read as it is written, by whatever program: plain words with dots between them.
+
+    Another one may be as good; that takes a parser to say.
+    """
+    return len(address) <= LONGEST_ADDRESS and "=?" not in address and _ADDRESS.fullmatch(address) is not None

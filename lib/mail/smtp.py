@@ -125,7 +125,8 @@ class SmtpMailer(Generic[L]):
 
     def _send(self, mail: L) -> None:
         message = self._renderer.render(replace(mail, to=with_ascii_domain(mail.to)))
-        to = message["To"].addresses[0].addr_spec
+        # As it was checked and written: the header is this one address, and nothing else.
+        to = str(message["To"])
         domain = to.rpartition("@")[2]
         try:
             with closing(self._connect()) as connection:

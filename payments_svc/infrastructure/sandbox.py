@@ -25,7 +25,7 @@ from payments_svc.domain.orders import Authentication, Capture, Charge, GiveBack
 from payments_svc.domain.outcome import MayHaveHappened, NotExecuted, Outcome, Refused
 from payments_svc.infrastructure import sandbox_messages as messages
 from payments_svc.infrastructure import signatures
-from payments_svc.infrastructure.sandbox_books import ADD_CHARGE, Books
+from payments_svc.infrastructure.sandbox_books import ADD_CHARGE, DUE, Books
 from payments_svc.infrastructure.sandbox_clock import Latency
 from payments_svc.infrastructure.sandbox_rules import Terms, charge_told, new_charge
 from payments_svc.infrastructure.sandbox_tokens import TOKENS, Script
@@ -118,6 +118,8 @@ class SandboxProvider:
 
         Whoever asks about one of them lets its time pass, too; this is for those that nobody asks about.
         """
+        if self._sessions.first(DUE, now=self._now()) is None:
+            return 0
         with self._books() as books:
             return books.settle_due(at_most)
 

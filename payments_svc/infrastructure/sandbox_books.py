@@ -39,6 +39,13 @@ ADD_CHARGE, ADD_OPERATION, ADD_REFUND = (
     inserting(table) for table in (sandbox_charges, sandbox_operations, sandbox_refunds)
 )
 
+#: has a row as long as time is to pass for some charge or refund: a question that needs no transaction
+DUE = sa.union_all(
+    *(
+        sa.select(table.c.attempt_id).where(table.c.due_at <= sa.bindparam("now")).limit(1).subquery().select()
+        for table in (sandbox_charges, sandbox_refunds)
+    )
+)
 
 UNKNOWN_METHOD = "unknown_payment_method"
 """Of a row of long ago, whose token this version does not have: a row that cannot be gone on with would keep all others

@@ -10,7 +10,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from auth_svc.application.ports import Origin
-from auth_svc.application.repositories import SealedBatch, SealedEntry
+from auth_svc.application.repositories import MailBasis, SealedBatch, SealedEntry
 from auth_svc.domain.account import Account, AccountNotFound, RequestKeyTaken
 from auth_svc.domain.email import Email, EmailTaken
 from auth_svc.domain.email_change import EmailChange
@@ -121,6 +121,8 @@ class _Collection:
 
 
 class FakeAccounts(_Collection):
+    store: FakeStore
+
     def __init__(self, stored: Mapping[Any, Any], key: Callable[[Any], Any]) -> None:
         super().__init__(stored, key)
         self.read_as: dict[UUID, int] = {}
@@ -137,6 +139,19 @@ class FakeAccounts(_Collection):
 
     def find(self, account_id: UUID) -> Account | None:
         return self._read(lambda account: account.id == account_id)
+
+    def find_for_mail(
+        self, account_id: UUID, *, kind: str, slot: str | None, since: datetime, unless_seen: tuple[str, str]
+    ) -> MailBasis | None:
+        account = self.find(account_id)
+        if account is None or unless_seen in self.store.seen:
+            return None
+        token = self.store.one_time_tokens.get((account_id, slot)) if slot else None
+        started, mails = self.store.mail_counts.get((account_id, kind), (since, 0))
+        return MailBasis(account, None if token is None else replace(token), mails if started > since else 0)
+
+    def hold(self, account: Account) -> None:
+        self.read_as[account.id] = account.sequence
 
     def find_by_email(self, email: Email) -> Account | None:
         return self._read(lambda account: account.email == email)
@@ -183,8 +198,16 @@ class FakeSigningKeys(_Collection):
 
 
 class FakeOneTimeTokens(_Collection):
+    def __init__(self, stored: Mapping[Any, Any], key: Callable[[Any], Any]) -> None:
+        super().__init__(stored, key)
+        self.read_as: dict[tuple[UUID, str], UUID | None] = {}
+
     def put(self, token: OneTimeToken) -> None:
         self.add(token)
+
+    def replace(self, standing: OneTimeToken | None, token: OneTimeToken) -> None:
+        self.add(token)
+        self.read_as[token.account_id, token.slot] = None if standing is None else standing.minted_by
 
     def find(self, account_id: UUID, slot: str) -> OneTimeToken | None:  # type: ignore[override]
         return self.one(lambda token: (token.account_id, token.slot) == (account_id, slot))
@@ -301,6 +324,7 @@ class FakeUnitOfWork:
         store = self._store
         store.open_transactions += 1
         self.accounts = FakeAccounts(store.accounts, lambda account: account.id)
+        self.accounts.store = store
         self.sessions = FakeSessions(store.sessions, lambda session: session.id)
         self.signing_keys = FakeSigningKeys(store.signing_keys, lambda key: key.kid)
         self.one_time_tokens = FakeOneTimeTokens(store.one_time_tokens, lambda token: (token.account_id, token.slot))
@@ -334,6 +358,10 @@ class FakeUnitOfWork:
             raise SeenBefore
         for account_id, sequence in self.accounts.read_as.items():
             if account_id not in store.accounts or store.accounts[account_id].sequence != sequence:
+                raise Overtaken
+        for slot, minted_by in self.one_time_tokens.read_as.items():
+            standing = store.one_time_tokens.get(slot)
+            if (standing and standing.minted_by) != minted_by:
                 raise Overtaken
         accounts, keys = self.accounts.result(store.accounts), self.signing_keys.result(store.signing_keys)
         _unique((each.email.key for each in accounts.values()), EmailTaken)

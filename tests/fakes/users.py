@@ -17,7 +17,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from lib.aggregate import Aggregate, DomainEvent
-from lib.errors import SeenBefore
+from lib.errors import Overtaken, SeenBefore
 from lib.ids import new_id
 from users_svc.application.ports import Ports
 from users_svc.domain.account_state import AccountState
@@ -32,9 +32,16 @@ NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 
 class FakeAccountStates:
+    """:ivar clashed: something was added that was not new"""
+
     def __init__(self) -> None:
         self.rows: dict[UUID, AccountState] = {}
         self.tombstones: dict[UUID, datetime] = {}
+        self.clashed = False
+
+    def add(self, account: AccountState) -> None:
+        self.clashed |= account.id in self.rows or account.id in self.tombstones
+        self.rows.setdefault(account.id, account)
 
     def add_or_get(self, account: AccountState) -> AccountState | None:
         if account.id in self.tombstones:
@@ -47,8 +54,15 @@ class FakeAccountStates:
 
 
 class FakeProfiles:
+    """:ivar clashed: something was added that was not new"""
+
     def __init__(self) -> None:
         self.rows: dict[UUID, Profile] = {}
+        self.clashed = False
+
+    def add(self, profile: Profile) -> None:
+        self.clashed |= profile.id in self.rows
+        self.rows.setdefault(profile.id, profile)
 
     def add_or_get(self, profile: Profile) -> Profile:
         return self.rows.setdefault(profile.id, profile)
@@ -206,6 +220,8 @@ class FakeUnitOfWork:
     def commit(self) -> None:
         if self._noted & self._state.inbox:
             raise SeenBefore
+        if self.accounts.clashed or self.profiles.clashed:
+            raise Overtaken
         self._state.inbox |= self._noted
         self._count_versions()
         keys = [each.handle_key for each in self.profiles.rows.values() if each.handle_key is not None]

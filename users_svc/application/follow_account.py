@@ -35,9 +35,9 @@ def follow_account(
 
 
 def take_over(uow: UnitOfWork, news: AccountNews, now: datetime) -> Profile | None:
-    """Bring state and profile of the account up to the news; return the profile, None if there cannot be one.
+    """Bring state and profile of the account up to the news, in turn with whoever else has some; return the profile.
 
-    That is so for a deleted account, and for one of which e-mail or name are not known yet.
+    None if there cannot be one: for a deleted account, and for one of which e-mail or name are not known yet.
     """
     heard = AccountState(news.id)
     heard.hear(news)
@@ -46,10 +46,36 @@ def take_over(uow: UnitOfWork, news: AccountNews, now: datetime) -> Profile | No
         return None
     called = account.name
     account.hear(news)
+    opened = _opened(account, now)
+    if opened is None:
+        return None
+    # Most have one, and nobody adds or removes it while the state is locked.
+    profile = uow.profiles.get(account.id) or uow.profiles.add_or_get(opened)
+    profile.follow(account, called=called, now=now)
+    return profile
+
+
+def add_new(uow: UnitOfWork, news: AccountNews, now: datetime) -> Profile:
+    """Add state and profile of an account that nobody has heard of, which is nearly every new one; return the profile.
+
+    It reads nothing and locks nothing first, so all of it is saved in one round trip. If something was heard, or the
+    account was deleted, `commit` raises `Overtaken`: then it is for `take_over`.
+
+    :param news: with e-mail and name
+    """
+    account = AccountState(news.id)
+    account.hear(news)
+    profile = _opened(account, now)
+    assert profile is not None  # noqa: S101  (these news have what it takes)
+    uow.accounts.add(account)
+    uow.profiles.add(profile)
+    return profile
+
+
+def _opened(account: AccountState, now: datetime) -> Profile | None:
+    """Return a profile as the account has it from the start; None as long as e-mail or name are not known."""
     if account.email is None or account.name is None:
         return None
-    profile = uow.profiles.add_or_get(
-        Profile.open(account.id, email=account.email, name=account.name, disabled=account.disabled, now=now)
-    )
-    profile.follow(account, called=called, now=now)
+    profile = Profile.open(account.id, email=account.email, name=account.name, now=now)
+    profile.follow(account, called=account.name, now=now)
     return profile

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import UUID
 
-from users_svc.application.follow_account import take_over
+from lib.errors import Overtaken, SeenBefore
+from users_svc.application.follow_account import add_new, take_over
 from users_svc.application.ports import Ports
 from users_svc.domain.account_state import AccountNews
 from users_svc.domain.identity import Identity
@@ -18,10 +20,21 @@ def open_profile(ports: Ports, *, event_id: str, user_id: str, email: str, name:
     late one must not show a profile that an answer of auth_svc has told to hide.
     """
     news = AccountNews(UUID(user_id), sequence, email=email, name=name)
+    with suppress(Overtaken):
+        _open_new(ports, event_id, news)
+        return
+    # Something was heard of it, or it was deleted.
     with ports.unit_of_work() as uow:
         if not uow.first_time("open_profile", event_id):
             return
         take_over(uow, news, ports.now())
+        uow.commit()
+
+
+def _open_new(ports: Ports, event_id: str, news: AccountNews) -> None:
+    with ports.unit_of_work() as uow, suppress(SeenBefore):
+        uow.note("open_profile", event_id)
+        add_new(uow, news, ports.now())
         uow.commit()
 
 
@@ -32,6 +45,11 @@ def profile_of(ports: Ports, account: Identity) -> Profile:
     deleted.
     """
     news = AccountNews(account.id, 0, email=account.email, name=account.name, disabled=account.disabled)
+    with suppress(Overtaken), ports.unit_of_work() as uow:
+        added = add_new(uow, news, ports.now())
+        uow.commit()
+        return added
+    # Somebody was faster, or it was deleted.
     with ports.unit_of_work() as uow:
         profile = take_over(uow, news, ports.now())
         if profile is None:

@@ -25,6 +25,12 @@ from users_svc.domain.statistics import DayStatistics
 class AccountStates(Protocol):
     """What is known of each account. Whoever writes about an account gets its state first, so they write in turn."""
 
+    def add(self, account: AccountState) -> None:
+        """Store the state of an account that nobody has heard of, on commit; nothing waits before.
+
+        `commit` raises `Overtaken`, and saves nothing, if the id has a state already or the account was deleted.
+        """
+
     def add_or_get(self, account: AccountState) -> AccountState | None:
         """Store `account` unless its id has a state already; return the stored one, locked until the transaction ends.
 
@@ -39,6 +45,12 @@ class AccountStates(Protocol):
 class Profiles(Protocol):
     """All profiles, by the id of their account. To add, change or remove one because of its account, get the account's
     state first."""
+
+    def add(self, profile: Profile) -> None:
+        """Store the profile of an account whose state is added before it, on commit.
+
+        `commit` raises `Overtaken`, and saves nothing, if the id has a profile already.
+        """
 
     def add_or_get(self, profile: Profile) -> Profile:
         """Store `profile` unless its id has one already; return the stored one, locked until the transaction ends.

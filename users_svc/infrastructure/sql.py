@@ -8,12 +8,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm import make_transient_to_detached
 
 from lib.database import Sessions
+from lib.errors import Overtaken
 from lib.statements import insert_unless_there
 from lib.uow import SqlUnitOfWork, constraint_of
-from lib.writes import Form
+from lib.writes import Form, inserting, refusing
 from users_svc.domain.account_state import AccountState
 from users_svc.domain.handle import HandleTaken
 from users_svc.domain.profile import Profile
@@ -30,9 +31,15 @@ from users_svc.infrastructure.tables import (
     tombstones,
 )
 
-_ADD = insert_unless_there(profiles, "(id)")
-_ADD_COUNTS = insert_unless_there(connection_counts, "(user_id)")
-_ADD_STATE = insert_unless_there(account_states, "(id)")
+_ADD = inserting(profiles)
+_ADD_COUNTS = inserting(connection_counts)
+_ADD_STATE = inserting(account_states)
+_NOT_BURIED = refusing(tombstones, found_by=["id"])
+#: what somebody who adds an account that is known already breaks
+_KNOWN = {each.primary_key.name for each in (account_states, profiles)}
+_ADD_UNLESS_THERE = insert_unless_there(profiles, "(id)")
+_ADD_COUNTS_UNLESS_THERE = insert_unless_there(connection_counts, "(user_id)")
+_ADD_STATE_UNLESS_THERE = insert_unless_there(account_states, "(id)")
 _BURY = insert_unless_there(tombstones, "(id)")
 _TOMBSTONE = sa.select(tombstones.c.id).where(tombstones.c.id == sa.bindparam("account_id"))
 _COUNT = Form(
@@ -44,19 +51,24 @@ _BY_ID = sa.select(profiles).where(profiles.c.id == sa.bindparam("user_id"))
 
 
 class SqlAccountStates:
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
+        self._session = uow.session
+
+    def add(self, account: AccountState) -> None:
+        self._uow.later(_ADD_STATE, **_row(account_states, account))
+        # Looked for only then: the INSERT has waited for a deletion that was under way, and no other can begin.
+        self._uow.later(_NOT_BURIED, id=account.id)
 
     def add_or_get(self, account: AccountState) -> AccountState | None:
-        row = {column.name: getattr(account, column.name) for column in account_states.columns}
-        inserted = self._session.execute(_ADD_STATE, row)
+        # Most have a state.
+        found = self._locked(account.id)
+        if found is not None:
+            return found
+        inserted = self._session.execute(_ADD_STATE_UNLESS_THERE, _row(account_states, account))
         if not inserted.rowcount:  # type: ignore[attr-defined]  # a CursorResult, as of every INSERT
             # Only a deletion removes a state: one that has gone since the INSERT has left a tombstone.
-            return self._session.execute(
-                sa.select(AccountState).where(account_states.c.id == account.id).with_for_update(),
-                # Another transaction may have written since this one looked without a lock.
-                execution_options={"populate_existing": True},
-            ).scalar_one_or_none()
+            return self._locked(account.id)
         # Looked for only now: the INSERT has waited for a deletion that was under way, and no other can begin.
         if self._session.execute(_TOMBSTONE, {"account_id": account.id}).first() is not None:
             self._session.execute(sa.delete(account_states).where(account_states.c.id == account.id))
@@ -66,20 +78,31 @@ class SqlAccountStates:
         self._session.add(account)
         return account
 
+    def _locked(self, account_id: UUID) -> AccountState | None:
+        return self._session.execute(
+            sa.select(AccountState).where(account_states.c.id == account_id).with_for_update(),
+            # Another transaction may have written since this one looked without a lock.
+            execution_options={"populate_existing": True},
+        ).scalar_one_or_none()
+
     def bury(self, account: AccountState, now: datetime) -> None:
         self._session.execute(_BURY, {"id": account.id, "deleted_at": now})
         self._session.delete(account)
 
 
 class SqlProfiles:
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
+        self._session = uow.session
+
+    def add(self, profile: Profile) -> None:
+        self._uow.later(_ADD, **_row(profiles, profile))
+        self._uow.later(_ADD_COUNTS, **_no_connections(profile))
 
     def add_or_get(self, profile: Profile) -> Profile:
-        row = {column.name: getattr(profile, column.name) for column in profiles.columns}
         # Only the id may clash in silence: a clash of anything else is two people's and has to be heard.
-        self._session.execute(_ADD, row)
-        self._session.execute(_ADD_COUNTS, {"user_id": profile.id, "followers": 0, "following": 0, "sequence": 0})
+        self._session.execute(_ADD_UNLESS_THERE, _row(profiles, profile))
+        self._session.execute(_ADD_COUNTS_UNLESS_THERE, _no_connections(profile))
         return self._session.execute(
             sa.select(Profile).where(profiles.c.id == profile.id).with_for_update(),
             # Another transaction may have written since this one looked without a lock.
@@ -95,6 +118,14 @@ class SqlProfiles:
 
     def remove(self, user_id: UUID) -> None:
         self._session.execute(sa.delete(profiles).where(profiles.c.id == user_id))
+
+
+def _row(table: sa.Table, each: object) -> dict[str, Any]:
+    return {column.name: getattr(each, column.name) for column in table.columns}
+
+
+def _no_connections(profile: Profile) -> dict[str, Any]:
+    return {"user_id": profile.id, "followers": 0, "following": 0, "sequence": 0}
 
 
 class SqlProfileReader:
@@ -132,8 +163,8 @@ class UsersUnitOfWork(SqlUnitOfWork):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self.accounts = SqlAccountStates(self.session)
-        self.profiles = SqlProfiles(self.session)
+        self.accounts = SqlAccountStates(self)
+        self.profiles = SqlProfiles(self)
         self.statistics = SqlStatistics(self)
         self.handles = SqlHandles(self)
         self.connections = SqlConnections(self)
@@ -147,4 +178,6 @@ class UsersUnitOfWork(SqlUnitOfWork):
         except IntegrityError as exc:
             if constraint_of(exc) == HANDLE_KEY:
                 raise HandleTaken from exc
+            if constraint_of(exc) in _KNOWN:
+                raise Overtaken from exc
             raise

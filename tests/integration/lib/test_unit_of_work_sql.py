@@ -280,6 +280,13 @@ def test_many_events_are_sent_in_their_order_and_fill_no_memory(sessions: Sessio
 
 
 @both
+def test_percent_signs_and_colons_in_a_form_and_in_a_value_stay_what_they_are(sessions: Sessions, begun: bool) -> None:
+    form = Form("INSERT INTO notes (text) SELECT :text || '%' || (7 % 4)::text || '%s'", {"text": sa.Text()})
+    save(sessions, begun, lambda uow: uow.later(form, text="%(text)s :text %"))
+    assert [each["text"] for each in rows(sessions, notes)] == ["%(text)s :text %%3%s"]
+
+
+@both
 def test_of_two_who_read_the_same_the_second_is_told(sessions: Sessions, begun: bool) -> None:
     thing = Thing(title="old")
     save(sessions, False, lambda uow: uow.session.add(thing))

@@ -279,3 +279,19 @@ def test_what_is_long_over_is_forgotten_a_few_at_a_time(sandbox, post, payments_
         sa.event.remove(payments_sessions.engine, "after_cursor_execute", count)
     assert deleted == [3, 3, 1]
     assert messages("body::jsonb->'data'->>'attempt_id'") == [(str(waiting.attempt_id),)]
+
+
+def test_as_long_as_nothing_is_due_it_costs_two_questions(post, payments_sessions):
+    """It is asked for four times a second, for as long as the service runs."""
+    office, sent = post(), []
+
+    def note(*arguments):
+        sent.append(arguments[2])
+
+    sa.event.listen(payments_sessions.engine, "before_cursor_execute", note)
+    try:
+        office.run()
+    finally:
+        sa.event.remove(payments_sessions.engine, "before_cursor_execute", note)
+    assert len(sent) == 2
+    assert not [each for each in sent if "FOR UPDATE" in each]

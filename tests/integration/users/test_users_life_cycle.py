@@ -181,8 +181,11 @@ def test_all_events_told_again_rebuild_the_same_state(users_sessions, ports, mig
 
 
 @contextmanager
-def meanwhile(sessions, call):
-    """Run `call` in a thread and go on once it waits for a lock; in the end it must have come to its own end."""
+def meanwhile(sessions, call, *, waiting=1):
+    """Run `call` in a thread and go on once it waits for a lock; in the end it must have come to its own end.
+
+    :param waiting: how many do then, all in all
+    """
     errors = []
 
     def run():
@@ -194,16 +197,16 @@ def meanwhile(sessions, call):
     thread = threading.Thread(target=run)
     thread.start()
     waits = sa.text(
-        "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
         " and pid <> pg_backend_pid()"
     )
 
-    def waiting():
+    def number():
         # A look of its own each time: within one transaction PostgreSQL shows the same picture again.
         with sessions() as session:
-            return session.execute(waits).first()
+            return session.execute(waits).scalar_one()
 
-    eventually(waiting)
+    eventually(lambda: number() == waiting)
     yield errors
     thread.join(10)
     assert not thread.is_alive()

@@ -12,11 +12,13 @@ from typing import get_args
 import pytest
 
 from auth_svc.domain.mail import Mail, MailKind
+from auth_svc.infrastructure.mail import rendering
 from auth_svc.infrastructure.mail.rendering import MailRenderer
 from auth_svc.infrastructure.mail.texts import TEXTS, Page
 from lib.mail import Sender
 from lib.mail.writing import clean, grouped, spoken
 from tests.fakes.auth import START
+from tests.support import reference_mails
 
 TOKEN = "0197a3c0-_7Qz"
 PAGES = {
@@ -99,6 +101,28 @@ def test_every_kind_says_the_same_in_both_forms(kind):
         assert ("valid for 1 hour" in form) == (kind in PAGES)
     assert message["Subject"].startswith("Leveret: ")
     assert message["X-Mail-Kind"] == kind
+
+
+@pytest.mark.parametrize("sender", ["Leveret <no-reply@example.org>", "Café Möwe <no-reply@example.org>"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"name": "Zoë 🐇", "to": "дмитрий@почта.example"},
+        {"name": "n" * 1000, "facts": (("f" * 1000, "é" * 1000),), "id": "x" * 200 + ".1"},
+        {"name": "=?utf-8?q?a?=\r\n.\r\nFrom me", "to": "a=?b@example.com", "facts": (("--", "--"), (".", "<b>&"))},
+    ],
+    ids=["plain", "other letters", "long", "nasty"],
+)
+@pytest.mark.parametrize("kind", sorted(TEXTS))
+def test_every_kind_reads_as_the_standard_library_writes_it(monkeypatch, kind, changes, sender):
+    mail = mail_of(kind, **{"name": "Ann", **changes})
+    ours = render(mail, sender)
+    monkeypatch.setattr(rendering, "write", reference_mails.write)
+    reference = render(mail, sender)
+
+    for way in ({"utf8": True}, {"utf8": True, "linesep": "\n"}, {})[: 3 if mail.to.isascii() else 2]:
+        assert reference_mails.read(ours, **way) == reference_mails.read(reference, **way)
 
 
 @pytest.mark.parametrize("kind", sorted(TEXTS))

@@ -10,6 +10,7 @@ from auth_svc.application.reserve_account import reserve_account
 from auth_svc.application.send_mail import send_mail
 from auth_svc.application.sign_in import sign_in
 from auth_svc.application.verify_email import verify_email
+from auth_svc.domain.email import Email
 from auth_svc.domain.mail import MailRequested
 from lib.errors import MailRefused, MailUnavailable
 from lib.ids import new_id, new_id_after, utc_now
@@ -187,3 +188,65 @@ def test_facts_that_nobody_knows_are_left_out(world):
     assert world.mailer.last("session_ended").facts == ()
     send(world, "session_ended")
     assert world.mailer.last("session_ended").facts == ()
+
+
+# --- what changes between the look and the message that saves the token ---
+
+
+def meanwhile(world, what):
+    world.store.meanwhile.append(what)
+
+
+def change(world, **values):
+    """What a parallel transaction has saved: another version of the account."""
+    account = world.only_account()
+    world.store.accounts = {account.id: replace(account, sequence=account.sequence + 1, **values)}
+
+
+def test_an_account_that_moves_meanwhile_gets_the_mail_at_its_new_address(world):
+    meanwhile(world, lambda: change(world, email=Email("new@example.org")))
+    send(world)
+    assert [mail.to for mail in world.mailer.sent] == ["new@example.org"]
+    assert verify_email(world.ports, token=world.mailer.sent[0].token) == "verified"
+
+
+def test_an_address_that_is_verified_meanwhile_gets_no_mail(world):
+    meanwhile(world, lambda: change(world, email_verified=True))
+    send(world)
+    assert world.mailer.sent == []
+    assert world.store.one_time_tokens == {}
+
+
+def test_an_account_that_goes_meanwhile_gets_no_mail(world):
+    meanwhile(world, lambda: world.store.accounts.clear())  # noqa: PLW0108
+    send(world)
+    assert world.mailer.sent == []
+
+
+@pytest.mark.parametrize("other", ["same", "newer", "older"])
+def test_a_mail_that_another_worker_sends_meanwhile_is_sent_once_or_gives_way_or_goes_on(world, other):
+    older, newer = str(new_id()), str(new_id())
+    mine, their = {"same": (older, older), "newer": (older, newer), "older": (newer, older)}[other]
+    meanwhile(world, lambda: send(world, event_id=their))
+    send(world, event_id=mine)
+    assert [mail.id for mail in world.mailer.sent] == ([older, newer] if other == "older" else [their])
+    assert verify_email(world.ports, token=world.mailer.sent[-1].token) == "verified"
+
+
+@pytest.mark.parametrize("kind", ["password_changed", "new_device", "session_ended"])
+def test_a_mail_without_a_token_saves_nothing_before_it_is_sent(world, kind):
+    world.mailer.failures = [MailUnavailable("the server is away")]
+    happened = []
+    meanwhile(world, lambda: happened.append("a commit"))
+    with pytest.raises(MailUnavailable):
+        send(world, kind)
+    assert happened == []
+
+
+def test_who_never_had_a_password_and_forgot_it_is_invited_within_the_limit_of_invitations(world):
+    bob, _ = reserve_account(world.ports, email="bob@example.com", name="Bob", request_key="key")
+    most = world.ports.rules.mails_per_hour
+    for _ in range(most + 1):
+        send(world, "password_reset", account_id=str(bob.id))
+    assert [mail.kind for mail in world.mailer.sent] == ["claim"] * most
+    assert [slot for _, slot in world.store.one_time_tokens] == ["claim"]

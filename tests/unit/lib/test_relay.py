@@ -47,10 +47,10 @@ class Database:
     def __exit__(self, *exc_info):
         self.open -= 1
 
-    def execute(self, statement):
+    def execute(self, statement, parameters=None):
         self.asked.append(statement)
-        if isinstance(statement, sa.Update):
-            self._update = next(v for k, v in statement.compile().params.items() if k.startswith("position"))
+        if isinstance(statement, sa.TextClause):
+            self._update = parameters["positions"]
             return None
         self.rowcount = 7
         return self

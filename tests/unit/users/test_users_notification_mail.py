@@ -7,6 +7,7 @@ import pytest
 from lib.errors import MailRefused
 from lib.ids import new_id
 from lib.mail import Sender
+from tests.support import reference_mails
 from users_svc.domain.notification_mail import (
     MOST_ATTEMPTS,
     NotificationLetter,
@@ -15,6 +16,7 @@ from users_svc.domain.notification_mail import (
     is_old,
 )
 from users_svc.domain.notification_types import TYPES
+from users_svc.infrastructure.mail import rendering
 from users_svc.infrastructure.mail.rendering import NotificationRenderer
 from users_svc.infrastructure.mail.texts import TEXTS
 
@@ -116,6 +118,26 @@ def test_who_has_no_name_is_somebody(actor):
 
 def test_a_reader_without_a_name_is_greeted_all_the_same():
     assert forms(render(letter(name="\u202e")))[0].startswith("Hello,\n")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"name": "Zoë 🐇", "actor": "Дмитрий " * 30, "to": "дмитрий@почта.example"},
+        {"name": "a" * 1000, "actor": "b" * 1000, "unsubscribe_token": None},
+        {"actor": "=?utf-8?q?a?=\r\n.", "name": "<b>&\r\nFrom me", "to": "a=?b@example.com"},
+    ],
+    ids=["plain", "other letters", "long", "nasty"],
+)
+@pytest.mark.parametrize("kind", [*OPTIONAL, *SECURITY])
+def test_every_kind_reads_as_the_standard_library_writes_it(monkeypatch, kind, changes):
+    mail = letter(kind, **changes)
+    ours = render(mail)
+    monkeypatch.setattr(rendering, "write", reference_mails.write)
+    reference = render(mail)
+    for way in ({"utf8": True}, {"utf8": True, "linesep": "\n"}, {})[: 3 if mail.to.isascii() else 2]:
+        assert reference_mails.read(ours, **way) == reference_mails.read(reference, **way)
 
 
 @pytest.mark.parametrize(

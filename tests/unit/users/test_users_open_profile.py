@@ -7,6 +7,7 @@ import pytest
 
 from lib.ids import new_id
 from tests.fakes.users import FakeUnitOfWork, FakeWorld
+from users_svc.application.follow_account import follow_account
 from users_svc.application.get_statistics import get_statistics
 from users_svc.application.note_arrival import note_arrival
 from users_svc.application.open_profile import open_profile
@@ -43,6 +44,24 @@ def test_the_same_event_again_changes_nothing(world):
     open_profile(world.ports(), **news)
     open_profile(world.ports(), **news | {"email": "other@example.com", "sequence": 9})
     assert [each.email for each in world.profiles.values()] == ["ann@example.com"]
+
+
+def test_a_delivery_that_is_overtaken_by_another_one_of_the_same_event_changes_nothing(world):
+    news = registered()
+    follow_account(world.ports(), event_id=str(new_id()), user_id=news["user_id"], sequence=2, disabled=True)
+    after_the_other = []
+
+    def units():
+        yield FakeUnitOfWork(world.database)
+        # It has found out that the account is not new; now the other one comes to its end first.
+        open_profile(world.ports(), **news)
+        after_the_other.append(world.database.committed)
+        yield FakeUnitOfWork(world.database)
+
+    mine = units()
+    open_profile(world.ports(unit_of_work=lambda: next(mine)), **news)
+    assert after_the_other == [world.database.committed]
+    assert [each.disabled for each in world.profiles.values()] == [True]
 
 
 def test_an_older_event_that_comes_late_is_dropped(world):
