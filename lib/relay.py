@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 POLL_EVERY = 1.0
 #: A commit is followed by its batch at once, but batches begin at least this far apart: under load, several commits
 #: share one, whose cost hardly depends on their number.
-BATCH_EVERY = 0.1
+BATCH_EVERY = 0.2
 BATCH = 200
 CONFIRM_WITHIN = 5.0
 PERSISTENT = 2

@@ -45,6 +45,7 @@ class SqlUnitOfWork:
 
     def __init__(self, sessions: Callable[[], Session]) -> None:
         self._sessions = sessions
+        self._first_of_all: list[Write] = []
         self._later: list[Write] = []
         self._is_over = False
 
@@ -66,6 +67,10 @@ class SqlUnitOfWork:
             return self.session.execute(statement, parameters).first()
         with autocommit(self._engine) as connection:
             return connection.execute(statement, parameters).first()
+
+    def first_of_all(self, form: Form, **values: Any) -> None:
+        """Write this on commit, before the objects: a condition that the rest depends on."""
+        self._first_of_all.append(Write(form, values))
 
     def later(self, form: Form, **values: Any) -> None:
         """Write this on commit, after the objects and before the events."""
@@ -147,7 +152,9 @@ class SqlUnitOfWork:
         session = self.session
         _hold_changed(session, None, None)
         objects = None if self.has_begun or not can_be_written(session) else writes_of(session)
-        if objects is None or len(objects) + len(self._later) + self._number_of_events() > AT_MOST:
+        others = len(self._first_of_all) + len(self._later) + self._number_of_events()
+        if objects is None or len(objects) + others > AT_MOST:
+            write_all(session.connection(), self._first_of_all)
             # State before events: the row locks of these writes put the events of one subject in order.
             session.flush()
             events = self._events()
@@ -155,7 +162,7 @@ class SqlUnitOfWork:
             session.commit()
             return bool(events)
         events = self._events()
-        if writes := [*objects, *self._later, *events]:
+        if writes := [*self._first_of_all, *objects, *self._later, *events]:
             with autocommit(self._engine) as connection, saving():
                 write(connection, writes)
         # Nobody is to believe that later changes of them would be saved.

@@ -30,11 +30,13 @@ def register_account(ports: Ports, *, email: str, password: str, name: str) -> S
 
 def _register(ports: Ports, address: Email, person: str, password_hash: str, sign: SignAccessToken) -> SignedIn | None:
     with ports.unit_of_work() as uow:
-        if uow.accounts.find_by_email(address):
+        if ports.rules.private_registration and uow.accounts.find_by_email(address):
+            # Looked for before anything is written, so that an address that is taken costs about as much as one that
+            # is not.
             raise EmailTaken
         now = ports.now()
         account = Account.register(id=ports.new_id(), email=address, name=person, password_hash=password_hash, now=now)
-        uow.accounts.add(account)
+        uow.accounts.add_if_free(account)
         account.request_mail("verification")
         if ports.rules.private_registration:
             uow.audit.add("account.registered", account_id=account.id)

@@ -37,6 +37,12 @@ class MailBasis:
 class Accounts(Protocol):
     def add(self, account: Account) -> None: ...
 
+    def add_if_free(self, account: Account) -> None:
+        """Add the account if nobody has its address; `commit` raises `EmailTaken` otherwise.
+
+        Looked at on commit, in the same round trip. Not together with what raises `Overtaken`.
+        """
+
     def get(self, account_id: UUID) -> Account:
         """Return the account, locked until the transaction ends; raises `AccountNotFound`."""
 

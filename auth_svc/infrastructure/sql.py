@@ -14,7 +14,7 @@ from auth_svc.domain.signing_key import SigningKeyExists
 from auth_svc.infrastructure.audit import AuditWriter, SqlAuditTrail
 from auth_svc.infrastructure.sql_accounts import SqlAccounts, SqlOAuthClients, SqlSessions, SqlSigningKeys
 from auth_svc.infrastructure.sql_mailbox import SqlEmailChanges, SqlLoginAttempts, SqlMailCounts, SqlOneTimeTokens
-from lib.errors import DomainError
+from lib.errors import DomainError, Overtaken
 from lib.uow import SqlUnitOfWork, constraint_of
 
 #: what a broken constraint means
@@ -69,3 +69,7 @@ class AuthUnitOfWork(SqlUnitOfWork):
             if meaning is None:
                 raise
             raise meaning() from exc
+        except Overtaken as exc:
+            if not self.accounts.depends_on_free_address:
+                raise
+            raise EmailTaken from exc

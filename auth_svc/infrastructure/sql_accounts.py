@@ -29,16 +29,22 @@ from auth_svc.infrastructure.tables import (
     signing_keys,
 )
 from lib.uow import SqlUnitOfWork
-from lib.writes import holding
+from lib.writes import holding, refusing
 
 
 class SqlAccounts:
     def __init__(self, uow: SqlUnitOfWork) -> None:
         self._uow = uow
         self._session = uow.session
+        self.depends_on_free_address = False
 
     def add(self, account: Account) -> None:
         self._session.add(account)
+
+    def add_if_free(self, account: Account) -> None:
+        self._uow.first_of_all(_FREE, email_key=account.email.key)
+        self.depends_on_free_address = True
+        self.add(account)
 
     def update(self, account: Account) -> None:
         self._session.add(account)
@@ -145,6 +151,7 @@ _ID_BY_EMAIL = sa.select(accounts.c.id).where(accounts.c.email_key == sa.bindpar
 _BY_REQUEST_KEY = sa.select(*_COLUMNS).where(accounts.c.request_key == sa.bindparam("key"))
 _NAMES = [column.name for column in _COLUMNS]
 _TOKEN_NAMES = [column.name for column in one_time_tokens.columns]
+_FREE = refusing(accounts, found_by=["email_key"])
 _AS_READ = holding(accounts, found_by=("id", "sequence"))
 _tokens, _counts = one_time_tokens.c, mail_counts.c
 _FOR_MAIL = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
@@ -101,6 +101,10 @@ def _take_due(
     return list(session.execute(put_off, execution_options={"synchronize_session": False}).scalars())
 
 
+def _row(customer: Customer) -> dict[str, Any]:
+    return {column.name: getattr(customer, column.name) for column in customers.columns}
+
+
 _ADD_CUSTOMER = insert_unless_there(customers, "(id)")
 _ADD_QUIETLY = inserting(customers, unless_there=("id",))
 _REMOVE_BURIED = Form(
@@ -120,7 +124,7 @@ class SqlCustomers:
         self._session = uow.session
 
     def add(self, customer: Customer) -> None:
-        self._uow.later(_ADD_QUIETLY, **asdict(customer))
+        self._uow.later(_ADD_QUIETLY, **_row(customer))
         # A statement of its own, which sees the deletion that the INSERT may have waited for.
         self._uow.later(_REMOVE_BURIED, id=customer.id)
 
@@ -150,7 +154,7 @@ class SqlCustomers:
 
         Only a deletion removes a customer, so one that cannot be added and is not there has a tombstone.
         """
-        inserted = self._session.execute(_ADD_CUSTOMER, asdict(customer))
+        inserted = self._session.execute(_ADD_CUSTOMER, _row(customer))
         if not inserted.rowcount:  # type: ignore[attr-defined]  # a CursorResult, as of every INSERT
             return False
         # Looked for only now: the INSERT has waited for a deletion that was under way, and no other can begin.

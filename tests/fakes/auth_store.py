@@ -150,6 +150,9 @@ class FakeAccounts(_Collection):
         started, mails = self.store.mail_counts.get((account_id, kind), (since, 0))
         return MailBasis(account, None if token is None else replace(token), mails if started > since else 0)
 
+    def add_if_free(self, account: Account) -> None:
+        self.add(account)
+
     def hold(self, account: Account) -> None:
         self.read_as[account.id] = account.sequence
 

@@ -163,6 +163,21 @@ def test_an_address_belongs_to_one_account_in_every_spelling(unit_of_work):
         save(unit_of_work, ann(email=Email("ANN@example.COM")))
 
 
+def test_an_account_is_added_if_its_address_is_free(unit_of_work):
+    with unit_of_work() as uow:
+        uow.accounts.add_if_free(ann())
+        uow.commit()
+    late = ann(email=Email("ANN@example.COM"))
+    with unit_of_work() as uow:
+        uow.accounts.add_if_free(late)
+        uow.sessions.add(session_of(late))
+        with pytest.raises(EmailTaken):
+            uow.commit()
+    with unit_of_work() as uow:
+        assert uow.accounts.find(late.id) is None
+        assert uow.accounts.find_by_email(Email("ann@example.com")) is not None
+
+
 def test_a_changed_address_is_found_and_taken(unit_of_work):
     account = ann()
     save(unit_of_work, account)
@@ -307,3 +322,19 @@ def test_an_account_with_an_unknown_status_is_refused_by_the_database(auth_sessi
     account.status = "made_up"
     with pytest.raises(sa.exc.IntegrityError, match="accounts_status_check"):
         save(lambda: sql_unit_of_work(auth_sessions), account)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_address_that_is_taken_breaks_no_constraint(auth_sessions, begun):
+    """PostgreSQL writes the values of what breaks one to its log."""
+    map_domain()
+    save(lambda: sql_unit_of_work(auth_sessions), ann())
+    late = ann()
+    with sql_unit_of_work(auth_sessions) as uow:
+        if begun:
+            uow.session.connection()
+        uow.accounts.add_if_free(late)
+        with pytest.raises(EmailTaken) as refusal:
+            uow.commit()
+    assert isinstance(refusal.value.__cause__, Overtaken)
+    assert len(outbox(auth_sessions)) == 1
