@@ -90,7 +90,8 @@ class Unavailable(DomainError):
 
 
 class Overtaken(Exception):
-    """What was read without a lock has changed since, and nothing was saved: read it again, with a lock.
+    """What was read without a lock has changed since, or what was taken for new is not, and nothing was saved:
+    read it again, with a lock.
 
     For use cases; a caller is told that somebody else was at it (`lib.refusals`).
     """

@@ -46,7 +46,7 @@ PURGE_BATCH = 5000
 _metadata = sa.MetaData()
 _OUTBOX = outbox.outbox_table(_metadata)
 _INBOX = outbox.inbox_table(_metadata)
-# Asked for ten times a second: built once, as to build one takes SQLAlchemy longer than to run it.
+# Asked for several times a second: built once, as to build one takes SQLAlchemy longer than to run it.
 _UNSENT = (
     sa.select(_OUTBOX.c.position, _OUTBOX.c.type, _OUTBOX.c.envelope, _OUTBOX.c.headers, _OUTBOX.c.created_at)
     .where(_OUTBOX.c.sent_at.is_(None))
@@ -205,5 +205,6 @@ class Relay(Extension):
             # Not less than the whole batch: some of its rows may be such that they cannot be sent.
             if not stopping and sent <= BATCH // 2:
                 self._wake.wait(POLL_EVERY)
-                if not self._stopping:
+                # A look that found nothing was no batch.
+                if sent and not self._stopping:
                     time.sleep(max(0.0, began + BATCH_EVERY - time.monotonic()))

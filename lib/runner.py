@@ -69,12 +69,12 @@ def serve(name: str, config: dict[str, Any]) -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    for container in runner.containers:
-        # Not by the runner, in a greenlet: what goes wrong comes out here, without the hub's tracebacks before it.
-        container.start()
     # What is there now stays: the garbage collector need not go through all of it again while calls wait.
     gc.collect()
     gc.freeze()
+    for container in runner.containers:
+        # Not by the runner, in a greenlet: what goes wrong comes out here, without the hub's tracebacks before it.
+        container.start()
     log.info("%s is ready", name)
     waiter = eventlet.spawn(runner.wait)
     while True:

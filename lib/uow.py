@@ -115,7 +115,7 @@ class SqlUnitOfWork:
 
         Repositories translate the constraint violations that they know (`constraint_of`) in an override.
 
-        :raises Overtaken: an object that was read without a lock has changed since
+        :raises Overtaken: an object that was read without a lock has changed since, or what was taken for new is not
         :raises SeenBefore: the event of `note` was dealt with before
         """
         if self._is_over:

@@ -74,15 +74,17 @@ def updating(table: sa.FromClause, changed: Iterable[str], *, found_by: Sequence
     names = list(changed)
     values = ", ".join(f"{name} = :{name}" for name in names)
     row = " AND ".join(f"{name} = :old_{name}" for name in found_by)
-    return Form(
-        # A statement cannot say "or fail". Divided by the number of rows, it does.
-        f"WITH changed AS (UPDATE {table.description} SET {values} WHERE {row} RETURNING 1)"  # noqa: S608
-        " SELECT 1 / count(*) FROM changed",
-        {
-            **{name: table.columns[name].type for name in names},
-            **{f"old_{name}": table.columns[name].type for name in found_by},
-        },
-    )
+    types = {
+        **{name: table.columns[name].type for name in names},
+        **{f"old_{name}": table.columns[name].type for name in found_by},
+    }
+    return or_fail(Form(f"UPDATE {table.description} SET {values} WHERE {row}", types))  # noqa: S608
+
+
+def or_fail(form: Form) -> Form:
+    """Return the form of the same write that fails (`is_overtaken`) where it writes no row."""
+    # A statement cannot say "or fail". Divided by the number of rows, it does.
+    return Form(f"WITH written AS ({form.sql} RETURNING 1) SELECT 1 / count(*) FROM written", form.types)  # noqa: S608
 
 
 def holding(table: sa.FromClause, *, found_by: Sequence[str]) -> Form:
@@ -99,20 +101,22 @@ def holding(table: sa.FromClause, *, found_by: Sequence[str]) -> Form:
     )
 
 
-def refusing(table: sa.FromClause, *, found_by: Sequence[str]) -> Form:
+def refusing(table: sa.FromClause, *, found_by: Sequence[str], other_than: Sequence[str] = ()) -> Form:
     """Return the form that fails (`is_overtaken`) if a row is there that has these values.
 
     It sees what was committed while the writes before it waited.
+
+    :param other_than: columns that say which row does not count
     """
-    row = " AND ".join(f"{name} = :{name}" for name in found_by)
+    row = " AND ".join([*(f"{name} = :{name}" for name in found_by), *(f"{name} <> :{name}" for name in other_than)])
     return Form(
         f"SELECT 1 / CAST(NOT EXISTS (SELECT FROM {table.description} WHERE {row}) AS integer)",  # noqa: S608
-        {name: table.columns[name].type for name in found_by},
+        {name: table.columns[name].type for name in (*found_by, *other_than)},
     )
 
 
 def is_overtaken(error: sa.exc.DBAPIError) -> bool:
-    """Tell whether a form of `updating` or `holding` did not find its row, or one of `refusing` found one."""
+    """Tell whether a form of `updating`, `or_fail` or `holding` found no row, or one of `refusing` found one."""
     return getattr(error.orig, "pgcode", None) == "22012"
 
 

@@ -277,7 +277,7 @@ class UnitOfWork(Protocol):
 
         :raises SeenBefore: the event of `note` was dealt with before
         :raises Overtaken: an account or a token that was read without a lock has changed since
-        :raises EmailTaken: a parallel transaction was faster with the same address
+        :raises EmailTaken: somebody has the address, since long ago or by a parallel transaction that was faster
         :raises RequestKeyTaken: … with the same request key
         :raises SigningKeyExists: … with the first signing key
         """

@@ -42,7 +42,7 @@ class SqlAccounts:
         self._session.add(account)
 
     def add_if_free(self, account: Account) -> None:
-        self._uow.first_of_all(_FREE, email_key=account.email.key)
+        self._uow.first_of_all(_FREE, email_key=account.email.key, id=account.id)
         self.depends_on_free_address = True
         self.add(account)
 
@@ -151,7 +151,7 @@ _ID_BY_EMAIL = sa.select(accounts.c.id).where(accounts.c.email_key == sa.bindpar
 _BY_REQUEST_KEY = sa.select(*_COLUMNS).where(accounts.c.request_key == sa.bindparam("key"))
 _NAMES = [column.name for column in _COLUMNS]
 _TOKEN_NAMES = [column.name for column in one_time_tokens.columns]
-_FREE = refusing(accounts, found_by=["email_key"])
+_FREE = refusing(accounts, found_by=["email_key"], other_than=["id"])
 _AS_READ = holding(accounts, found_by=("id", "sequence"))
 _tokens, _counts = one_time_tokens.c, mail_counts.c
 _FOR_MAIL = (

@@ -16,7 +16,7 @@ from auth_svc.domain.one_time_token import OneTimeToken
 from auth_svc.infrastructure.tables import email_changes, login_attempts, mail_counts, one_time_tokens, unknown_logins
 from lib.ids import new_id
 from lib.uow import SqlUnitOfWork
-from lib.writes import Form, inserting, updating
+from lib.writes import Form, inserting, or_fail, updating
 
 
 class SqlOneTimeTokens:
@@ -52,11 +52,6 @@ class SqlOneTimeTokens:
 
 def _values(token: OneTimeToken) -> dict[str, Any]:
     return {name: getattr(token, name) for name in _TOKEN_COLUMNS}
-
-
-def _or_fail(form: Form) -> Form:
-    """Return a form that fails (`lib.writes.is_overtaken`) where the given one writes no row."""
-    return Form(f"WITH written AS ({form.sql} RETURNING 1) SELECT 1 / count(*) FROM written", form.types)  # noqa: S608
 
 
 class SqlEmailChanges:
@@ -103,7 +98,7 @@ _MAILS = sa.select(mail_counts.c.mails).where(
 _TOKEN_COLUMNS = [column.name for column in one_time_tokens.columns]
 _TOKEN_VERSION = ("account_id", "slot", "minted_by")
 _PUT_TOKEN = inserting(one_time_tokens, in_place_of=("account_id", "slot"))
-_ADD_TOKEN = _or_fail(inserting(one_time_tokens, unless_there=("account_id", "slot")))
+_ADD_TOKEN = or_fail(inserting(one_time_tokens, unless_there=("account_id", "slot")))
 _REPLACE_TOKEN = updating(one_time_tokens, _TOKEN_COLUMNS, found_by=_TOKEN_VERSION)
 _KEY = {"key": sa.LargeBinary()}
 _TAKE_BACK = Form("UPDATE login_attempts SET attempts = attempts - 1 WHERE key = :key AND attempts > 0", _KEY)

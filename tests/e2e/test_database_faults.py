@@ -129,6 +129,19 @@ def test_a_postgresql_that_hangs_is_503_in_time_and_harmless_when_it_goes_on(
             fine(request, within=2)
 
 
+def test_who_registers_while_postgresql_hangs_is_told_that_it_may_have_happened(
+    stack: Stack, infrastructure: Infrastructure, ada: Client
+) -> None:
+    """Nothing is asked before it is written, and what was sent is written when PostgreSQL goes on."""
+    pid = infrastructure.postgres.daemon.pid
+    assert pid is not None
+    fine(lambda: ada.get("/auth/me"))  # auth_svc has a connection
+    fresh = registration(Client(stack.url))
+    with paused(pid):
+        refused(fresh, 503, "outcome_unknown", within=STATEMENT_TIMEOUT + 2)
+    eventually(lambda: fresh().json().get("code") == "email_taken", within=10)
+
+
 def test_a_service_without_connections_refuses_at_once_and_the_others_do_not_care(
     stack: Stack, ada: Client, database: Any
 ) -> None:

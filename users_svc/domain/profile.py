@@ -120,13 +120,12 @@ class Profile(Aggregate):
         return f"<Profile {self.id}>"
 
     @classmethod
-    def open(cls, user_id: UUID, *, email: str, name: str, now: datetime, disabled: bool = False) -> Self:
+    def open(cls, user_id: UUID, *, email: str, name: str, now: datetime) -> Self:
         """Make the profile of an account that exists."""
         profile = cls(
             id=user_id,
             email=email,
             display_name=fitted_name(name),
-            disabled=disabled,
             created_at=now,
             updated_at=now,
         )

@@ -97,6 +97,7 @@ class SqlProfiles:
 
     def add(self, profile: Profile) -> None:
         self._uow.later(_ADD, **_row(profiles, profile))
+        self._uow.announce(profile)
         self._uow.later(_ADD_COUNTS, **_no_connections(profile))
 
     def add_or_get(self, profile: Profile) -> Profile:

@@ -18,6 +18,7 @@ from lib import context
 from lib.context import ANONYMOUS, Actor, CallContext
 from lib.ids import new_id
 from tests.integration.auth.conftest import DEFAULTS
+from tests.support.statements import statements
 
 ANN = {"email": "Ann@example.com", "password": "SecurePass123!", "name": "Ann"}
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -82,6 +83,14 @@ def test_what_was_written_down_is_sealed_and_told_to_the_log(ports, count, caplo
     assert (count("audit_unsealed"), count("audit_seals")) == (0, 3)
     assert re.search(r"audit head 3:[0-9a-f]{64}", caplog.text)
     assert seal_audit(ports) == 0
+
+
+def test_as_long_as_nothing_waits_for_its_seal_it_costs_one_question(ports, auth_sessions):
+    """It is asked for twice a second, for as long as the service runs."""
+    seal_audit(ports)
+    with statements(auth_sessions) as sent:
+        assert seal_audit(ports) == 0
+    assert len(sent) == 1
 
 
 def test_a_failed_sign_in_sends_its_event_when_it_is_sealed(instance, auth_sessions):

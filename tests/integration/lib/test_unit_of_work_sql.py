@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -26,8 +25,9 @@ from lib.database import Sessions, make_engine
 from lib.errors import OutcomeUnknown, Overtaken, SeenBefore
 from lib.ids import new_id
 from lib.uow import SqlUnitOfWork
-from lib.writes import Form, inserting
+from lib.writes import Form, holding, inserting, refusing
 from tests.support import databases
+from tests.support.statements import statements
 from tests.support.waiting import eventually
 
 metadata = sa.MetaData()
@@ -141,20 +141,6 @@ def read(sessions: Sessions, thing_id: UUID) -> Thing:
     thing = Thing(**row)
     make_transient_to_detached(thing)
     return thing
-
-
-@contextmanager
-def statements(sessions: Sessions) -> Iterator[list[str]]:
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    sa.event.listen(sessions.engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        sa.event.remove(sessions.engine, "before_cursor_execute", note)
 
 
 def save(sessions: Sessions, begun: bool, change: Callable[[Any], object]) -> None:
@@ -284,6 +270,45 @@ def test_percent_signs_and_colons_in_a_form_and_in_a_value_stay_what_they_are(se
     form = Form("INSERT INTO notes (text) SELECT :text || '%' || (7 % 4)::text || '%s'", {"text": sa.Text()})
     save(sessions, begun, lambda uow: uow.later(form, text="%(text)s :text %"))
     assert [each["text"] for each in rows(sessions, notes)] == ["%(text)s :text %%3%s"]
+
+
+@both
+def test_a_condition_goes_before_the_objects(sessions: Sessions, begun: bool) -> None:
+    free = refusing(things, found_by=["label"], other_than=["id"])
+    first, second = Thing(title="x"), Thing(title="x")
+    save(sessions, begun, lambda uow: (uow.session.add(first), uow.first_of_all(free, label="x", id=first.id)))
+    with pytest.raises(Overtaken):  # No constraint is broken: the condition came first.
+        save(
+            sessions,
+            begun,
+            lambda uow: (uow.session.add(second), uow.first_of_all(free, label="x", id=second.id)),
+        )
+    assert [each["id"] for each in rows(sessions)] == [first.id]
+
+
+def test_a_condition_on_others_does_not_find_what_the_transaction_has_added_itself(sessions: Sessions) -> None:
+    thing = Thing(title="x")
+    with unit(sessions, True) as uow:
+        uow.session.add(thing)
+        uow.first_of_all(refusing(things, found_by=["label"], other_than=["id"]), label="x", id=thing.id)
+        uow.session.flush()
+        uow.commit()
+    assert len(rows(sessions)) == 1
+
+
+@both
+def test_what_is_held_is_as_it_was_read(sessions: Sessions, begun: bool) -> None:
+    thing = Thing(title="old")
+    save(sessions, False, lambda uow: uow.session.add(thing))
+    held = holding(things, found_by=["id", "sequence"])
+    seen = {"id": thing.id, "sequence": read(sessions, thing.id).sequence}
+    save(sessions, begun, lambda uow: (uow.later(held, **seen), uow.later(NOTE, text="held")))
+    known = read(sessions, thing.id)
+    known.rename("new")
+    save(sessions, False, lambda uow: uow.session.add(known))
+    with pytest.raises(Overtaken):
+        save(sessions, begun, lambda uow: (uow.later(NOTE, text="lost"), uow.later(held, **seen)))
+    assert [each["text"] for each in rows(sessions, notes)] == ["held"]
 
 
 @both

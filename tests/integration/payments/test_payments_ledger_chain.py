@@ -16,6 +16,7 @@ from payments_svc.application.verify_ledger_step import verify_ledger_step
 from payments_svc.infrastructure import ledger_chain
 from payments_svc.infrastructure.sql_ledger import CHAIN, SqlBooks
 from tests.integration.payments.ledger_books import Desk, ask, capture, post
+from tests.support.statements import statements
 
 MINUTES_AGO = "now() - interval '2 minutes'"
 
@@ -253,6 +254,13 @@ def test_all_that_is_committed_is_sealed_once(desk, payments_sessions):
     assert ask(payments_sessions, "select count(*) from ledger_unsealed") == [(0,)]
     seals = "select count(*), max(position), count(distinct row_id) from ledger_seals"
     assert ask(payments_sessions, seals) == [(1200, 1200, 1200)]
+
+
+def test_as_long_as_nothing_waits_for_its_seal_it_costs_one_question(payments_sessions):
+    """It is asked for twice a second, for as long as the service runs."""
+    with statements(payments_sessions) as sent:
+        assert SqlBooks(payments_sessions, balances=False).seal(100) == 0
+    assert len(sent) == 1
 
 
 def test_many_sealers_make_one_chain(desk, payments_sessions):

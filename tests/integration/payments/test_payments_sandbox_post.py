@@ -15,6 +15,7 @@ from payments_svc.infrastructure.sandbox import SandboxProvider
 from payments_svc.infrastructure.sandbox_post import LEASE, WAITS, SandboxPost
 from tests.integration.payments.provider_contract import charge_of
 from tests.support.stack import free_port
+from tests.support.statements import statements
 from tests.support.waiting import eventually
 
 SECRET, NEXT_SECRET = "whsec_now", "whsec_next"
@@ -283,15 +284,8 @@ def test_what_is_long_over_is_forgotten_a_few_at_a_time(sandbox, post, payments_
 
 def test_as_long_as_nothing_is_due_it_costs_two_questions(post, payments_sessions):
     """It is asked for four times a second, for as long as the service runs."""
-    office, sent = post(), []
-
-    def note(*arguments):
-        sent.append(arguments[2])
-
-    sa.event.listen(payments_sessions.engine, "before_cursor_execute", note)
-    try:
+    office = post()
+    with statements(payments_sessions) as sent:
         office.run()
-    finally:
-        sa.event.remove(payments_sessions.engine, "before_cursor_execute", note)
     assert len(sent) == 2
     assert not [each for each in sent if "FOR UPDATE" in each]

@@ -1,7 +1,6 @@
 """Lists of people, relationships and counts on PostgreSQL: what whom is shown, in which order."""
 
 import json
-from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +9,7 @@ from click.testing import CliRunner
 from lib.ids import new_id
 from tests.integration.users.conftest import DEFAULTS
 from tests.integration.users.connecting import counts, do
+from tests.support.statements import statements
 from users_svc.application.get_relationships import get_relationship, get_relationships
 from users_svc.application.get_user import get_user
 from users_svc.application.list_connections import list_blocks, list_follow_requests, list_followers, list_following
@@ -42,21 +42,6 @@ def write(users_sessions):
             session.commit()
 
     return make
-
-
-@contextmanager
-def statements(sessions):
-    """Collect the statements that run in the block."""
-    found = []
-
-    def note(connection, cursor, statement, parameters, context, executemany):
-        found.append((statement, parameters))
-
-    sa.event.listen(sessions.engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        sa.event.remove(sessions.engine, "before_cursor_execute", note)
 
 
 def ids(page):

@@ -1,5 +1,7 @@
 """An account that nobody has heard of gets its profile in one message to PostgreSQL; one that is not new never does."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from uuid import UUID
@@ -15,6 +17,7 @@ from tests.integration.users.test_users_life_cycle import meanwhile
 # Its `database` is a fixture: the same questions are asked of the fakes.
 from tests.integration.users.test_users_unit_of_work import NOON, add, ann, bury, database, remember, unit_of_work
 from tests.support import databases
+from tests.support.statements import statements
 from users_svc.application.close_profile import close_profile
 from users_svc.application.follow_account import follow_account, take_over
 from users_svc.application.open_profile import open_profile, profile_of
@@ -72,24 +75,6 @@ def numbers(stored):
 def empty(users_sessions, migrated):
     """``empty()``: forget all that is stored."""
     return lambda: databases.empty(migrated["POSTGRES_SUPERUSER_URL"], "users_sql")
-
-
-@pytest.fixture
-def statements(users_sessions):
-    """``with statements() as sent``: what is sent to PostgreSQL."""
-
-    @contextmanager
-    def listen():
-        sent = []
-
-        def note(_connection, _cursor, statement, *_):
-            sent.append(statement)
-
-        sa.event.listen(users_sessions.engine, "before_cursor_execute", note)
-        yield sent
-        sa.event.remove(users_sessions.engine, "before_cursor_execute", note)
-
-    return listen
 
 
 OPENINGS = {
@@ -158,8 +143,8 @@ def test_what_is_there_already_keeps_everything_out(unit_of_work, there):
 
 
 @openings
-def test_a_new_account_has_its_profile_in_one_round_trip(ports, event, stored, statements, opening):
-    with statements() as sent:
+def test_a_new_account_has_its_profile_in_one_round_trip(ports, event, stored, users_sessions, opening):
+    with statements(users_sessions) as sent:
         opening(ports, event)
     assert len(sent) == 1
     assert numbers(stored) == [1, 1, 1, int(opening is OPENINGS["event"]), 0]
@@ -180,6 +165,22 @@ def test_one_message_stores_what_a_transaction_of_several_does(ports, event, sto
         uow.commit()
     assert at_once == stored()
     assert len(at_once["profiles"]) == 1
+
+
+def test_many_who_take_it_for_new_at_once_make_one(ports, event, stored):
+    """Events and answers of one account, none of which has heard of another."""
+    start = threading.Barrier(8)
+
+    def run(index):
+        start.wait(timeout=10)
+        # Two deliveries of each of two events, and four answers.
+        OPENINGS["answer" if index % 2 else "event"](ports, event | {"event_id": events[index % 4 // 2]})
+
+    events = [event["event_id"], str(new_id())]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(run, range(8)))
+    assert numbers(stored) == [1, 1, 1, 2, 0]
+    assert [each["email_sequence"] for each in stored()["account_states"]] == [1]
 
 
 def test_the_same_event_again_changes_nothing(ports, event, stored):

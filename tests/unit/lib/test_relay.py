@@ -329,6 +329,14 @@ def test_a_commit_after_a_while_is_followed_by_its_batch_at_once(running, clock)
     assert sum(clock.slept) == 0
 
 
+def test_a_commit_just_after_a_look_that_found_nothing_is_not_held_back(running, clock):
+    made, asked = running(0, 1, 0)
+    made._wake = Woken(made, 2, clock, after=0.03)
+    made._run()
+    assert sum(clock.slept) == 0
+    assert len(asked) == 3
+
+
 def test_a_full_batch_is_followed_by_the_next_without_a_pause(running, clock):
     made, asked = running(relay.BATCH, relay.BATCH, 0, 0)
     made._wake = Woken(made, 1, clock)

@@ -77,10 +77,6 @@ def test_hiding_is_no_change_of_the_profile():
     assert not profile.disabled
 
 
-def test_a_profile_can_be_hidden_from_the_start():
-    assert Profile.open(new_id(), email="ann@example.com", name="Ann", disabled=True, now=NOON).disabled
-
-
 @pytest.mark.parametrize(
     "disabled, viewer, sees_disabled, shown",
     [
