@@ -14,11 +14,18 @@ Address = IPv4Address | IPv6Address
 MOST_HOPS = 20
 #: addresses whose text has been read already
 MOST_REMEMBERED = 4096
+#: characters; an address with brackets and a port is shorter
+LONGEST = 64
+
+
+def _parse(text: str) -> Address | None:
+    text = text.strip()
+    # Before anything is remembered: a client may send as many long texts as it likes.
+    return _remembered(text) if len(text) <= LONGEST else None
 
 
 @lru_cache(MOST_REMEMBERED)
-def _parse(text: str) -> Address | None:
-    text = text.strip()
+def _remembered(text: str) -> Address | None:
     if text.startswith("[") and "]" in text:
         text = text[1 : text.index("]")]
     elif text.count(":") == 1:

@@ -42,7 +42,7 @@ class Answer(Response):
 
 
 def _made(body: bytes, status: int, *headers: tuple[str, str]) -> Response:
-    # In a list, as it is the length of a bare body that would be counted once more.
+    # A bare body would have its length set a second time.
     return Answer([body], status, [*headers, ("Content-Length", str(len(body)))])
 
 
@@ -75,7 +75,8 @@ def nothing() -> Response:
 
 
 def _empty(status: int, *headers: tuple[str, str]) -> Response:
-    response = Answer(b"", status, [*headers])
+    # A bare body would set its length, 0: a 204 has none, and a 304 the whole resource's or none (RFC 9110 §8.6).
+    response = Answer([], status, [*headers])
     del response.headers["Content-Type"]
     return response
 

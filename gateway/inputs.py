@@ -24,7 +24,6 @@ MAX_BODY = 1024 * 1024
 CHUNK = 64 * 1024
 MAX_DISCARDED = 16 * 1024 * 1024
 DISCARD_WITHIN = 2.0
-#: no request of ours has nearly as many members; naming each that is unknown would only be work
 
 View = Callable[..., Any]
 
@@ -144,6 +143,7 @@ def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
 
     :raises ValidationFailed: with all that is wrong
     """
+    # No request of ours has nearly as many; naming each that is unknown would only be work.
     if len(data) > MAX_MEMBERS:
         raise _failed([{"pointer": "", "code": "too_long", "detail": f"at most {MAX_MEMBERS} members"}])
     try:

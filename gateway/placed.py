@@ -56,4 +56,4 @@ class Placed(ABC):
 
     @abstractmethod
     def _ended(self, seconds: float) -> None:
-        """Log and count the end; called once, if the place was still held."""
+        """Log and count the end; called once, inside the request's context, if the place was still held."""

@@ -24,7 +24,8 @@ class MailboxMailer(Generic[L]):
     """Keeps each mail as a file, the newest name last. A mail that is sent again takes the place of its first copy.
 
     Each mail has a file in ``.index``, with the names that its copies were to have. So a copy is found without a look
-    at all the others, however many there are.
+    at all the others, however many there are. And so ``.index`` grows by one small file per mail, for ever, whatever
+    readers delete: to begin anew, delete the folder.
 
     :param folder: made if it is not there
     :param now: in UTC
@@ -54,7 +55,8 @@ class MailboxMailer(Generic[L]):
                 _write(part, message)
                 earlier = names.read().decode().split()
                 # Before there is a copy of that name: whenever the process ends, the next try knows of every copy.
-                names.write(f"{name}\n".encode())
+                # On a line of its own, also if a full disk has left half a name.
+                names.write(f"\n{name}\n".encode())
                 names.flush()
                 for each in earlier:
                     # At no moment are there two copies, or none.
@@ -76,6 +78,9 @@ class MailboxMailer(Generic[L]):
             self._index.mkdir(mode=0o700, exist_ok=True)
             file = path.open("a+b")
         with file:
+            # This stops the whole thread, and all greenlets run on one: who waits here would keep the owner of the lock
+            # from ever giving it back. So nothing from here to the end may let another greenlet run: no line of the
+            # log, no sleep, no socket.
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
             yield file

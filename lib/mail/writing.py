@@ -32,6 +32,8 @@ LONGEST_HEADER = 900
 #: characters in a line that nobody minds (RFC 5322 §2.1.1)
 USUAL_LINE = 78
 
+FROM = b"From "
+
 UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
@@ -168,13 +170,16 @@ def _part(kind: WholeHeader, text: str) -> EmailMessage:
     """
     lines = text.encode().splitlines()
     body = b"\n".join(lines) + b"\n"
+    # Before such a line smtplib would write a ">", as if it were for a file of many mails.
+    mangled = body.startswith(FROM) or b"\n" + FROM in body
     part = EmailMessage(POLICY)
     part["Content-Type"] = kind
-    if body.isascii() and max(map(len, lines), default=0) <= LONGEST_LINE:
+    if not mangled and body.isascii() and max(map(len, lines), default=0) <= LONGEST_LINE:
         part["Content-Transfer-Encoding"] = AS_IT_IS
     else:
         part["Content-Transfer-Encoding"] = QUOTED
-        body = b2a_qp(body)
+        # RFC 2049 §3. Everywhere, as lines are broken anywhere; 0xff stands for the F, as no UTF-8 holds it.
+        body = b2a_qp(body.replace(FROM, b"\xffrom ")).replace(b"=FF", b"=46")
     part.set_payload(body.decode("ascii"))
     return part
 
@@ -212,6 +217,5 @@ def spoken(time: timedelta) -> str:
     return " ".join(parts[:2]) or "0 seconds"
 
 
-@lru_cache(maxsize=256)
 def _wrap(text: str) -> str:
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)

@@ -50,7 +50,9 @@ class Mailbox:
 
 @cache
 def _read(file: Path) -> EmailMessage:
-    """A name's content never changes, and the folder of a long run holds thousands."""
+    """Read a file once: the folder of a long run holds thousands. A mail that is sent again has a new name, which holds
+    the first copy for an instant; whoever reads it just then keeps that one, and both say the same.
+    """
     return cast(EmailMessage, message_from_bytes(file.read_bytes(), policy=email.policy.default))
 
 

@@ -48,7 +48,8 @@ def write(
 
 
 def _encoding(text: str) -> str:
-    fits = all(len(line) <= 998 for line in re.split("[\r\n]", text))
+    # smtplib changes lines that begin with "From ".
+    fits = all(len(line) <= 998 and not line.startswith("From ") for line in re.split("[\r\n]", text))
     return "7bit" if text.isascii() and fits else "quoted-printable"
 
 

@@ -147,6 +147,14 @@ def test_a_name_that_would_be_a_header_or_a_paragraph_is_one_line_of_text(post):
     assert "<b>" not in message.get_body(preferencelist=("html",)).get_content()
 
 
+def test_a_line_that_begins_as_a_file_of_many_mails_has_it_stays_as_it_is(post):
+    post.mailer.send(replace(MAIL, facts=(("From me", "to you"), ("From here", "é"))))
+
+    (message,) = post.arrived()
+    lines = message.get_body(preferencelist=("plain",)).get_content().splitlines()
+    assert [line for line in lines if "From" in line] == ["From me: to you", "From here: é"]
+
+
 def test_an_id_cannot_be_a_header(post):
     post.mailer.send(replace(MAIL, id="1>\r\nBcc: <eve@example.com"))
 

@@ -57,6 +57,16 @@ def metric(stack: Stack, name: str) -> float:
     return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
+def test_an_answer_without_a_body_has_no_length(gateway: Stack, auth: StandIn) -> None:
+    eventually(lambda: all_are(gateway, 200, "/health/ready"), within=30)
+    token = {"Authorization": f"Bearer {auth.issuer.token(sid=str(new_id()))}"}
+    response = get(gateway, "/api/v1/auth/me", **token, **{"If-None-Match": "*"})
+    assert response.status_code == 304
+    assert response.headers["ETag"] == get(gateway, "/api/v1/auth/me", **token).headers["ETag"]
+    assert "Content-Length" not in response.headers
+    assert response.content == b""
+
+
 def test_each_worker_follows_what_is_revoked(gateway: Stack, broker: Broker, auth: StandIn) -> None:
     # The metric is that of the worker that is last.
     eventually(lambda: len(broker.followers()) == WORKERS, within=30)

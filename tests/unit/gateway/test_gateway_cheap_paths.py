@@ -63,6 +63,7 @@ def test_an_answer_without_a_body_has_none(configure, status):
         response = nothing()
         response.status_code = status
         assert response.get_app_iter({"REQUEST_METHOD": "GET"}) == []
+        assert "Content-Length" not in response.headers
 
 
 def test_who_waits_for_the_end_of_an_answer_is_told(configure):

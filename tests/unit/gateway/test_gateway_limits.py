@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from limits.strategies import MovingWindowRateLimiter
 
-from gateway.addresses import client_address, limiting_key
+from gateway.addresses import _remembered, client_address, limiting_key
 from gateway.shapes import EXAMPLES
 from lib.config import ConfigError
 from tests.fakes.cluster import FakeCluster
@@ -216,6 +216,22 @@ def test_the_client_is_the_last_address_that_can_be_believed(
 def test_a_long_chain_of_proxies_is_not_read_for_ever() -> None:
     environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "203.0.113.9," + "10.0.0.2," * 10_000 + "10.0.0.2"}
     assert client_address(environ, PROXIES) == ip_address("10.0.0.2")
+
+
+def test_long_hops_are_not_remembered() -> None:
+    client_address({"REMOTE_ADDR": "10.0.0.1"}, PROXIES)
+    before = _remembered.cache_info().currsize
+    for number in range(50):
+        for hop in ("x" * 60_000 + str(number), f"203.0.113.9:{number:060}", f"fe80::1%{number:057}"):
+            environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": f"203.0.113.9, {hop}"}
+            client_address(environ, PROXIES)
+    assert _remembered.cache_info().currsize == before
+    assert client_address(environ, PROXIES) == ip_address("10.0.0.1")
+
+
+def test_blanks_around_a_hop_do_not_count() -> None:
+    environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": " " * 100 + "[2001:db8::1]:443" + " " * 100}
+    assert client_address(environ, PROXIES) == ip_address("2001:db8::1")
 
 
 @pytest.mark.parametrize("name", ["Forwarded", "X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP"])

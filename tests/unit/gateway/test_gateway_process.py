@@ -173,6 +173,18 @@ def test_rough_requests(running: Gateway, request_head: bytes, status: bytes) ->
     assert running.send(request_head).split(b" ")[1] == status
 
 
+@pytest.mark.parametrize("path", [b"/health/live", b"/nowhere"])
+def test_head_gives_the_length_and_no_body(running: Gateway, path: bytes) -> None:
+    got, head = (running.send(method + b" " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n") for method in (b"GET", b"HEAD"))
+    headers, _, body = got.partition(b"\r\n\r\n")
+    length = b"\r\ncontent-length: %d\r\n" % len(body)
+    assert body
+    assert length in headers.lower() + b"\r\n"
+    assert length in head.lower()
+    assert head.count(b"\r\n\r\n") == 1
+    assert head.endswith(b"\r\n\r\n")
+
+
 def test_length_and_chunks_together_are_one_request_and_the_end_of_the_connection(running: Gateway) -> None:
     smuggled = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
     body = b"2\r\n{}\r\n0\r\n\r\n" + smuggled

@@ -208,6 +208,27 @@ def test_what_is_there_is_for_its_owner_only(mailer, folder):
     assert not any("again" in each.read_text() for each in (folder / ".index").iterdir())
 
 
+def test_half_a_name_in_the_index_loses_no_later_one(mailer, folder):
+    for _ in range(6):
+        mailer.send(Note())
+    (index,) = (folder / ".index").iterdir()
+    size = index.stat().st_size
+    assert size > next(folder.glob("*.eml")).stat().st_size + 20
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, hard))
+    try:
+        with pytest.raises(MailUnavailable, match="File too large"):
+            mailer.send(Note(text="never"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert index.stat().st_size == size + 20
+    assert texts(folder) == ["first"]
+
+    for text in ("again", "at last"):
+        mailer.send(Note(text=text))
+        assert texts(folder) == [text]
+
+
 def test_a_mail_that_the_disk_has_no_place_for_leaves_the_first_copy(mailer, folder):
     mailer.send(Note())
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

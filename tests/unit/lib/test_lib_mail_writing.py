@@ -150,6 +150,24 @@ def test_a_text_reads_as_the_standard_library_writes_it(bare, body):
     same(bare, body=body)
 
 
+@settings(max_examples=100)
+@given(
+    body=st.lists(st.sampled_from(["From ", "from ", "\n", "=", "=FF", "é", "\xff", "word " * 15]), max_size=30).map(
+        "".join
+    )
+)
+@example("From me")
+@example("\nFrom ")
+@example("From From me\nFrom=FF me")
+@example("é" + "a" * 70 + "From " * 40)
+def test_no_line_begins_as_smtplib_would_change_it(bare, body):
+    same(bare, body=body)
+    message = write(
+        Note(), to=Note.to, sender=Renderer.sender, now=NOON, forms=bare, content={"subject": "", "body": body}
+    )
+    assert b"\nFrom " not in message.as_bytes()
+
+
 @settings(max_examples=60)
 @given(name=SUBJECTS.map(clean))
 @example('"quoted" \\ (comment), <a@b.example>')
