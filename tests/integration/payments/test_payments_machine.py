@@ -237,12 +237,13 @@ def machine(make_world, sessions):
         # --- the end ---
 
         def teardown(self):
-            for _ in range(40):
+            for days in range(1, 41):
                 self.world.clock.step(timedelta(days=1))
                 self.world.provider.arrive()
                 process_received(self.world, sessions)
                 self.check()
-                if not ask(sessions, STILL_OPEN):
+                # A refund that was believed is looked at again after a day, and the clock may have gone back since.
+                if days > 1 and not ask(sessions, STILL_OPEN):
                     break
             assert ask(sessions, STILL_OPEN) == []
             for each in IN_ORDER:

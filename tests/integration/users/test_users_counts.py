@@ -4,9 +4,11 @@ import pytest
 import sqlalchemy as sa
 
 from tests.integration.users.connecting import do
+from tests.support.statements import statements
 from users_svc.application.get_profile import get_profile
 from users_svc.application.get_user import get_user
 from users_svc.application.list_connections import list_followers, list_following
+from users_svc.infrastructure.people import _VIEW, SqlPeople
 
 
 @pytest.fixture
@@ -42,15 +44,25 @@ def test_a_block_of_somebody_who_is_in_no_list_changes_no_count(ports, people, p
     assert (own["followers_count"], own["following_count"]) == (3, 3)
 
 
+@pytest.mark.parametrize("name", ["ann", "bob", "eve"])
+def test_what_somebody_sees_of_themselves_is_what_the_view_of_others_would_tell(users_sessions, people, name):
+    user_id = people[name]
+    with statements(users_sessions) as sent:
+        own = SqlPeople(users_sessions).view(user_id, user_id)
+    assert own == users_sessions.first(_VIEW, user_id=user_id, viewer_id=user_id)
+    assert "blocks" not in sent[0]
+    assert own["followers_count"] == (3 if name == "ann" else int(name == "bob"))
+
+
 def test_the_counts_of_a_popular_person_cost_no_walk_through_their_followers(users_sessions, database, ports, people):
     with database("users_sql") as connection:
-        statements = (
+        crowd = (
             "insert into profiles (id, email, display_name, created_at, updated_at)"
             " select gen_random_uuid(), 'p' || n, 'Person', now(), now() from generate_series(1, 20000) as n",
             "insert into connection_counts select id, 0, 0, 0 from profiles on conflict do nothing",
             "insert into follows select id, :ann, gen_random_uuid(), now() from profiles where email like 'p%'",
         )
-        for statement in statements:
+        for statement in crowd:
             connection.execute(sa.text(statement), {"ann": people["ann"]} if ":ann" in statement else {})
         connection.commit()
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(sa.text("analyze"))
