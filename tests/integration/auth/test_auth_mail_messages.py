@@ -7,11 +7,11 @@ from auth_svc.application.claim_account import claim_account
 from auth_svc.application.register_account import register_account
 from auth_svc.application.reserve_account import reserve_account
 from auth_svc.application.reset_password import reset_password
-from auth_svc.application.send_mail import send_mail
 from auth_svc.application.verify_email import verify_email
 from auth_svc.domain.one_time_token import InvalidToken
 from lib.errors import MailUnavailable
 from lib.ids import new_id
+from tests.integration.auth.mailing import kinds, send
 
 ANN = {"email": "ann@example.com", "password": "SecurePass123!"}
 NEW_PASSWORD = "AnotherPass456!"
@@ -25,14 +25,6 @@ def ports(instance):
 @pytest.fixture
 def ann(ports):
     return str(register_account(ports, **ANN, name="Ann").account.id)
-
-
-def send(ports, account_id, kind, *, event_id=None):
-    send_mail(ports, event_id=event_id or str(new_id()), account_id=account_id, kind=kind)
-
-
-def kinds(ports):
-    return [(mail.kind, mail.to) for mail in ports.mailer.sent]
 
 
 @pytest.fixture

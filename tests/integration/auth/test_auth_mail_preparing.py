@@ -39,14 +39,6 @@ def ann(ports):
     return str(register_account(ports, **ANN, name="Ann").account.id)
 
 
-def send(ports, account_id, kind, *, event_id=None):
-    send_mail(ports, event_id=event_id or str(new_id()), account_id=account_id, kind=kind)
-
-
-def kinds(ports):
-    return [(mail.kind, mail.to) for mail in ports.mailer.sent]
-
-
 def pausing(ports, act):
     """The ports of a worker for whom `act` happens once: after it has read, before it saves the token."""
     mint, acts = ports.one_time_tokens, [act]
