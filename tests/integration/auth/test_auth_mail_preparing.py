@@ -21,6 +21,7 @@ from auth_svc.application.sign_in import sign_in
 from auth_svc.application.verify_email import verify_email
 from auth_svc.domain.one_time_token import InvalidToken
 from lib.ids import new_id, utc_now
+from tests.integration.auth.mailing import kinds, send
 from tests.support.waiting import eventually
 
 ANN = {"email": "ann@example.com", "password": "SecurePass123!"}
