@@ -6,6 +6,7 @@ a test asks for it. The test process itself is not monkey-patched; services run 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
@@ -44,6 +45,9 @@ WATCHED = [
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse to run if a test module has brought greenlets into this process: threads would hang, anywhere."""
     assert not patcher.is_monkey_patched("thread"), "something imports lib.runner or lib.cli into the test process"
+    # Thousands of tests are there now and stay: the garbage collector need not go through them again and again.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -1,11 +1,33 @@
-"""Whether two kinds of requests can be told apart by how long they take."""
+"""How long something takes, and whether two kinds of requests can be told apart by it."""
 
 from __future__ import annotations
 
+import gc
 import statistics
+import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import combinations
+
+
+@contextmanager
+def cpu_below(seconds: float) -> Iterator[None]:
+    """Assert that this thread spends less CPU time than that in the block.
+
+    Not the process: other threads are at work in it. And without the garbage collector, which after thousands of
+    other tests has a whole second's work with what they have left.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        began = time.thread_time()
+        yield
+        spent = time.thread_time() - began
+    finally:
+        if collecting:
+            gc.enable()
+    assert spent < seconds
 
 
 def cliffs_delta(first: Sequence[float], second: Sequence[float]) -> float:
