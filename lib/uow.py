@@ -87,6 +87,13 @@ class SqlUnitOfWork:
             result = write(connection, [Write(form, values)])
             return result.scalar() if result.returns_rows else None
 
+    def first_at_once(self, statement: sa.sql.selectable.TextualSelect, **parameters: Any) -> sa.Row[Any] | None:
+        """Return the first row of a SELECT that writes, too (``WITH … AS (INSERT …)``): as `at_once`, and as `first`."""
+        if self.has_begun:
+            raise RuntimeError("the transaction has begun: nothing can be written beside it")
+        with autocommit(self._engine) as connection, saving():
+            return connection.execute(statement, parameters).first()
+
     def first_time(self, handler: str, event_id: str) -> bool:
         """Note that `handler` saw the event, in this transaction; False if it did before.
 

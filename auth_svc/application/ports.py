@@ -10,6 +10,7 @@ from uuid import UUID
 
 from auth_svc.application.repositories import Transaction, UnitOfWork
 from auth_svc.domain.account import Account
+from auth_svc.domain.device import Device
 from auth_svc.domain.lockout import LockoutPolicy
 from auth_svc.domain.mail import Mail
 from auth_svc.domain.one_time_token import Purpose
@@ -131,8 +132,8 @@ class DeviceTokens(Protocol):
     def issue(self, account: Account) -> str:
         """Return a token for a device that the account's owner has just signed in with."""
 
-    def device_of(self, account: Account, token: object) -> UUID | None:
-        """Return the device that a token was issued for; None if it is not valid for this account and password."""
+    def open(self, token: object) -> Device | None:
+        """Return what the token says; None if it is none of ours."""
 
 
 class LoginKeys(Protocol):

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from auth_svc.domain.account import Account
+from auth_svc.domain.device import Device
 from auth_svc.domain.email import Email
 from auth_svc.domain.email_change import EmailChange
 from auth_svc.domain.mail import MailKind, MailRequest
@@ -158,7 +159,34 @@ class MailCounts(Protocol):
         """Count one more mail."""
 
 
+@dataclass(frozen=True)
+class BegunLogin:
+    """:param attempts: how many there were since the window began, with this one; None: it was not counted"""
+
+    account: Account | None
+    attempts: int | None
+
+
 class LoginAttempts(Protocol):
+    def begin(
+        self,
+        email: Email | None,
+        *,
+        address_key: bytes,
+        device: Device | None,
+        device_key: bytes | None,
+        known_device_only: bool,
+        now: datetime,
+        window: timedelta,
+    ) -> BegunLogin:
+        """Look for the account to read, and count one more attempt to sign in, both at once and saved as by `count`.
+
+        :param email: None finds none
+        :param address_key: to count under …
+        :param device_key: … if this is not the device's key, and the account knows the device
+        :param known_device_only: count only under the device's key
+        """
+
     def count(self, key: bytes, now: datetime, window: timedelta) -> int:
         """Count one more attempt and return its number since the window began.
 

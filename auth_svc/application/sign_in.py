@@ -10,7 +10,7 @@ from uuid import UUID
 from auth_svc.application.check_password import check_password
 from auth_svc.application.open_session import PASSWORD, SignedIn, open_session
 from auth_svc.application.ports import Ports, SignAccessToken
-from auth_svc.application.repositories import UnitOfWork
+from auth_svc.application.repositories import BegunLogin, UnitOfWork
 from auth_svc.domain.account import Account, AccountNotFound, InvalidCredentials
 from auth_svc.domain.email import Email, InvalidEmail
 from auth_svc.domain.password import presented_password
@@ -26,7 +26,7 @@ class Attempt:
     """
 
     account: Account | None
-    device: UUID | None
+    is_known_device: bool
     key: bytes
     number: int
 
@@ -80,7 +80,7 @@ def sign_in(
     except Overtaken:
         # Another sign-in was faster, or it is not the account any more that the password was checked for.
         signed_in = _enter(ports, attempt, proof, sign, lambda uow: _locked(uow, known.id))
-    kept = device_token if attempt.device else ports.device_tokens.issue(signed_in.account)
+    kept = device_token if attempt.is_known_device else ports.device_tokens.issue(signed_in.account)
     return replace(signed_in, device_token=kept)
 
 
@@ -95,7 +95,7 @@ def _enter(
         account.log_in(session_id=session.id, method=PASSWORD, password_set_at=proof.password_set_at)
         if proof.upgraded:
             account.upgrade_hash(proof.password_hash, proof.upgraded)
-        if attempt.device is None and account.email_verified:
+        if not attempt.is_known_device and account.email_verified:
             account.request_mail("new_device", session.id)
         access_token = sign(account, session, now)
         if ports.rules.lockout.attempts is not None:
@@ -143,22 +143,29 @@ def _begin(ports: Ports, email: str, device_token: str | None, *, known_device_o
         address = Email(email)
     except InvalidEmail:
         address = None
-    with ports.unit_of_work() as uow:
-        account = uow.accounts.find_by_email(address) if address else None
-        device = ports.device_tokens.device_of(account, device_token) if account else None
-        if known_device_only and device is None:
-            raise TooManyFailures
-        key = ports.login_keys.of_device(device) if device else _address_key(ports, address)
-        policy = ports.rules.lockout
-        if policy.attempts is None:
-            return Attempt(account, device, key, number=1)
-        number = uow.login_attempts.count(key, ports.now(), policy.window)
-    return Attempt(account, device, key, number)
-
-
-def _address_key(ports: Ports, address: Email | None) -> bytes:
+    device = ports.device_tokens.open(device_token)
+    device_key = None if device is None else ports.login_keys.of_device(device.id)
     # What is no address at all is nobody's: such attempts are counted together, and nobody is locked out by them.
-    return ports.login_keys.of_address(address.key if address else "")
+    address_key = ports.login_keys.of_address(address.key if address else "")
+    policy = ports.rules.lockout
+    with ports.unit_of_work() as uow:
+        if policy.attempts is None:
+            begun = BegunLogin(uow.accounts.find_by_email(address) if address else None, attempts=1)
+        else:
+            begun = uow.login_attempts.begin(
+                address,
+                address_key=address_key,
+                device=device,
+                device_key=device_key,
+                known_device_only=known_device_only,
+                now=ports.now(),
+                window=policy.window,
+            )
+    is_known = device is not None and begun.account is not None and device.is_known_to(begun.account)
+    if begun.attempts is None or (known_device_only and not is_known):
+        raise TooManyFailures
+    key = device_key if is_known and device_key is not None else address_key
+    return Attempt(begun.account, is_known, key, begun.attempts)
 
 
 def _note_failure(ports: Ports, attempt: Attempt) -> None:

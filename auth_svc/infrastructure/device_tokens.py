@@ -1,7 +1,8 @@
 """Marks of known devices, and the keys under which attempts to sign in are counted.
 
-A device token is ``ldt_`` + base64url of: account id (16 bytes) · device id (16) · seal (25). Nothing is stored: the
-seal is an HMAC over both and over when the password was set, so that a new password makes strangers of all devices.
+A device token is ``ldt_`` + base64url of: account id (16 bytes) · device id (16) · when the password was set, in
+microseconds since 1970 (8) · seal (20). Nothing is stored: the seal is an HMAC over all before it. A new password makes
+strangers of all devices.
 """
 
 from __future__ import annotations
@@ -9,16 +10,24 @@ from __future__ import annotations
 import base64
 import hmac
 import re
+import struct
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from auth_svc.domain.account import Account
+from auth_svc.domain.device import Device
 from lib.ids import new_id
 
 PREFIX = "ldt_"
-ID, SEAL = 16, 25
-#: 57 bytes are 76 characters without padding or spare bits, so one token has one spelling
-SHAPE = re.compile(PREFIX + r"([A-Za-z0-9_-]{76})")
+#: 60 bytes are 80 characters without padding or spare bits, so one token has one spelling
+SHAPE = re.compile(PREFIX + r"([A-Za-z0-9_-]{80})")
+PARTS = struct.Struct(">16s16sq")
+SEAL = 20
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+#: of an account whose password was never set
+NEVER = -(2**63)
 
 
 class HmacDeviceTokens:
@@ -28,25 +37,28 @@ class HmacDeviceTokens:
         self._keys = tuple(keys)
 
     def issue(self, account: Account) -> str:
-        device = new_id()
-        raw = account.id.bytes + device.bytes + _seal(self._keys[0], account, device)
-        return PREFIX + base64.urlsafe_b64encode(raw).decode()
+        since = NEVER if account.password_set_at is None else (account.password_set_at - EPOCH) // MICROSECOND
+        parts = PARTS.pack(account.id.bytes, new_id().bytes, since)
+        return PREFIX + base64.urlsafe_b64encode(parts + _seal(self._keys[0], parts)).decode()
 
-    def device_of(self, account: Account, token: object) -> UUID | None:
+    def open(self, token: object) -> Device | None:
         match = SHAPE.fullmatch(token) if isinstance(token, str) else None
         if match is None:
             return None
         raw = base64.urlsafe_b64decode(match[1])
-        owner, device, seal = raw[:ID], UUID(bytes=raw[ID : 2 * ID]), raw[2 * ID :]
-        if owner != account.id.bytes:
+        parts, seal = raw[: PARTS.size], raw[PARTS.size :]
+        if not any(hmac.compare_digest(seal, _seal(key, parts)) for key in self._keys):
             return None
-        known = any(hmac.compare_digest(seal, _seal(key, account, device)) for key in self._keys)
-        return device if known else None
+        account, device, since = PARTS.unpack(parts)
+        return Device(
+            id=UUID(bytes=device),
+            account_id=UUID(bytes=account),
+            password_set_at=None if since == NEVER else EPOCH + since * MICROSECOND,
+        )
 
 
-def _seal(key: bytes, account: Account, device: UUID) -> bytes:
-    since = "" if account.password_set_at is None else str(account.password_set_at.timestamp())
-    return hmac.digest(key, b"device" + account.id.bytes + device.bytes + since.encode(), "sha256")[:SEAL]
+def _seal(key: bytes, parts: bytes) -> bytes:
+    return hmac.digest(key, b"device" + parts, "sha256")[:SEAL]
 
 
 class HmacLoginKeys:

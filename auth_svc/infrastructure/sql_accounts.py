@@ -69,10 +69,11 @@ class SqlAccounts:
         if row is None:
             return None
         values = tuple(row)
-        mails, of_account, of_token = values[0], values[1 : 1 + len(_COLUMNS)], values[1 + len(_COLUMNS) :]
+        end = 1 + len(ACCOUNT_COLUMNS)
+        mails, of_account, of_token = values[0], values[1:end], values[end:]
         token = dict(zip(_TOKEN_NAMES, of_token, strict=True))
         return MailBasis(
-            account=_restored(dict(zip(_NAMES, of_account, strict=True))),
+            account=_restored(dict(zip(ACCOUNT_NAMES, of_account, strict=True))),
             token=None if token["minted_by"] is None else OneTimeToken(**token),
             mails=mails or 0,
         )
@@ -82,9 +83,7 @@ class SqlAccounts:
 
     def find_by_email(self, email: Email) -> Account | None:
         row = self._uow.first(_BY_EMAIL, key=email.key)
-        # Made for nobody as well: how long it takes is not to tell whose address is known.
-        account = _restored(_NOBODY if row is None else row._mapping)
-        return None if row is None else account
+        return restored_or_nobody(None if row is None else row._mapping)
 
     def find_id_by_email(self, email: Email) -> UUID | None:
         found = self._uow.first(_ID_BY_EMAIL, key=email.key)
@@ -118,6 +117,15 @@ class SqlAccounts:
         self._session.flush()
 
 
+def restored_or_nobody(values: Mapping[str, Any] | sa.RowMapping | None) -> Account | None:
+    """Return the account of these columns, if there is one.
+
+    It is made for nobody as well: how long that takes is not to tell whose address is known.
+    """
+    account = _restored(_NOBODY if values is None else values)
+    return None if values is None else account
+
+
 def _found(row: sa.Row[Any] | None) -> Account | None:
     return None if row is None else _restored(row._mapping)
 
@@ -144,18 +152,18 @@ _NOBODY: Mapping[str, Any] = {
     "roles": (),
     "sequence": 1,
 }
-_COLUMNS = [column for column in accounts.columns if column is not accounts.c.email_key]
-_BY_ID = sa.select(*_COLUMNS).where(accounts.c.id == sa.bindparam("id"))
-_BY_EMAIL = sa.select(*_COLUMNS).where(accounts.c.email_key == sa.bindparam("key"))
+ACCOUNT_COLUMNS = [column for column in accounts.columns if column is not accounts.c.email_key]
+_BY_ID = sa.select(*ACCOUNT_COLUMNS).where(accounts.c.id == sa.bindparam("id"))
+_BY_EMAIL = sa.select(*ACCOUNT_COLUMNS).where(accounts.c.email_key == sa.bindparam("key"))
 _ID_BY_EMAIL = sa.select(accounts.c.id).where(accounts.c.email_key == sa.bindparam("key"))
-_BY_REQUEST_KEY = sa.select(*_COLUMNS).where(accounts.c.request_key == sa.bindparam("key"))
-_NAMES = [column.name for column in _COLUMNS]
+_BY_REQUEST_KEY = sa.select(*ACCOUNT_COLUMNS).where(accounts.c.request_key == sa.bindparam("key"))
+ACCOUNT_NAMES = [column.name for column in ACCOUNT_COLUMNS]
 _TOKEN_NAMES = [column.name for column in one_time_tokens.columns]
 _FREE = refusing(accounts, found_by=["email_key"], other_than=["id"])
 _AS_READ = holding(accounts, found_by=("id", "sequence"))
 _tokens, _counts = one_time_tokens.c, mail_counts.c
 _FOR_MAIL = (
-    sa.select(_counts.mails, *_COLUMNS, *one_time_tokens.columns)
+    sa.select(_counts.mails, *ACCOUNT_COLUMNS, *one_time_tokens.columns)
     .select_from(accounts)
     .outerjoin(one_time_tokens, (_tokens.account_id == accounts.c.id) & (_tokens.slot == sa.bindparam("slot")))
     .outerjoin(

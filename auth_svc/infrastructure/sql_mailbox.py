@@ -10,10 +10,21 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session as SqlSession
 
+from auth_svc.application.repositories import BegunLogin
+from auth_svc.domain.device import Device
+from auth_svc.domain.email import Email
 from auth_svc.domain.email_change import EmailChange
 from auth_svc.domain.mail import MailKind
 from auth_svc.domain.one_time_token import OneTimeToken
-from auth_svc.infrastructure.tables import email_changes, login_attempts, mail_counts, one_time_tokens, unknown_logins
+from auth_svc.infrastructure.sql_accounts import ACCOUNT_COLUMNS, ACCOUNT_NAMES, restored_or_nobody
+from auth_svc.infrastructure.tables import (
+    accounts,
+    email_changes,
+    login_attempts,
+    mail_counts,
+    one_time_tokens,
+    unknown_logins,
+)
 from lib.ids import new_id
 from lib.uow import SqlUnitOfWork
 from lib.writes import Form, inserting, or_fail, updating
@@ -75,21 +86,48 @@ class SqlEmailChanges:
 
 def _counting(table: sa.Table, count: str, *keys: str) -> Form:
     """Return what adds one to a count whose window begins anew when it is over."""
+    return Form(
+        f"INSERT INTO {table.name} ({', '.join(keys)}, window_started_at, {count})"  # noqa: S608  (only names of ours)
+        f" VALUES ({', '.join(f':{key}' for key in keys)}, :now, 1) {_counted(table, count, *keys)}",
+        {key: table.c[key].type for key in keys},
+    )
+
+
+def _counted(table: sa.Table, count: str, *keys: str) -> str:
+    """Return the end of an INSERT that adds one to the count that is there."""
     name, started = table.name, "window_started_at"
-    # Only names of ours.
-    statement = (
-        f"INSERT INTO {name} ({', '.join(keys)}, {started}, {count})"  # noqa: S608
-        f" VALUES ({', '.join(f':{key}' for key in keys)}, :now, 1)"
-        f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET"
+    return (
+        f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET"
         f" {count} = CASE WHEN {name}.{started} <= :over THEN 1 ELSE {name}.{count} + 1 END,"
         f" {started} = CASE WHEN {name}.{started} <= :over THEN :now ELSE {name}.{started} END"
         f" RETURNING {count}"
     )
-    return Form(statement, {key: table.c[key].type for key in keys})
 
 
 _COUNT_MAIL = _counting(mail_counts, "mails", "account_id", "kind")
 _COUNT_ATTEMPT = _counting(login_attempts, "attempts", "key")
+# Which key it is counted under depends on the account: asked for and answered in one round trip.
+_BEGIN_LOGIN = (
+    sa.text(
+        f"WITH account AS (SELECT {', '.join(column.name for column in ACCOUNT_COLUMNS)} FROM accounts"  # noqa: S608
+        " WHERE email_key = :email_key),"
+        " given AS (SELECT EXISTS (SELECT FROM account"
+        " WHERE id = :owner AND password_set_at IS NOT DISTINCT FROM :password_set_at) AS device_is_known),"
+        " counted AS (INSERT INTO login_attempts (key, window_started_at, attempts)"
+        " SELECT CASE WHEN device_is_known THEN :device_key ELSE :address_key END, :now, 1 FROM given"
+        f" WHERE device_is_known OR NOT :known_device_only {_counted(login_attempts, 'attempts', 'key')})"
+        " SELECT (SELECT attempts FROM counted) AS attempts, account.* FROM given LEFT JOIN account ON true"
+    )
+    .bindparams(
+        sa.bindparam("device_key", type_=sa.LargeBinary),
+        sa.bindparam("address_key", type_=sa.LargeBinary),
+        sa.bindparam("owner", type_=accounts.c.id.type),
+        sa.bindparam("password_set_at", type_=accounts.c.password_set_at.type),
+        sa.bindparam("now", type_=login_attempts.c.window_started_at.type),
+        sa.bindparam("over", type_=login_attempts.c.window_started_at.type),
+    )
+    .columns(login_attempts.c.attempts, *ACCOUNT_COLUMNS)
+)
 _MAILS = sa.select(mail_counts.c.mails).where(
     mail_counts.c.account_id == sa.bindparam("account_id"),
     mail_counts.c.kind == sa.bindparam("kind"),
@@ -121,6 +159,33 @@ class SqlMailCounts:
 class SqlLoginAttempts:
     def __init__(self, uow: SqlUnitOfWork) -> None:
         self._uow = uow
+
+    def begin(
+        self,
+        email: Email | None,
+        *,
+        address_key: bytes,
+        device: Device | None,
+        device_key: bytes | None,
+        known_device_only: bool,
+        now: datetime,
+        window: timedelta,
+    ) -> BegunLogin:
+        row = self._uow.first_at_once(
+            _BEGIN_LOGIN,
+            email_key=None if email is None else email.key,
+            owner=None if device is None else device.account_id,
+            password_set_at=None if device is None else device.password_set_at,
+            device_key=device_key,
+            address_key=address_key,
+            known_device_only=known_device_only,
+            now=now,
+            over=now - window,
+        )
+        assert row is not None  # noqa: S101  (for the type checker: of a row that is there)
+        attempts, *values = row
+        account = dict(zip(ACCOUNT_NAMES, values, strict=True))
+        return BegunLogin(restored_or_nobody(None if account["id"] is None else account), attempts)
 
     def count(self, key: bytes, now: datetime, window: timedelta) -> int:
         return int(self._uow.at_once(_COUNT_ATTEMPT, key=key, now=now, over=now - window))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from auth_svc.domain.account import Account
+from auth_svc.domain.device import Device
 from auth_svc.domain.mail import Mail
 from lib.ids import new_id
 
@@ -44,14 +46,19 @@ class FakeOneTimeTokenMint:
 
 
 class FakeDeviceTokens:
-    def issue(self, account: Account) -> str:
-        return f"device/{account.id}/{new_id()}/{account.password_set_at}"
+    def __init__(self) -> None:
+        self.issued: dict[object, datetime | None] = {}
 
-    def device_of(self, account: Account, token: object) -> UUID | None:
+    def issue(self, account: Account) -> str:
+        token = f"device/{account.id}/{new_id()}/{account.password_set_at}"
+        self.issued[token] = account.password_set_at
+        return token
+
+    def open(self, token: object) -> Device | None:
         parts = token.split("/") if isinstance(token, str) else []
-        if len(parts) != 4 or parts[1] != str(account.id) or parts[3] != str(account.password_set_at):
+        if len(parts) != 4 or token not in self.issued:
             return None
-        return UUID(parts[2])
+        return Device(id=UUID(parts[2]), account_id=UUID(parts[1]), password_set_at=self.issued[token])
 
 
 class FakeLoginKeys:

@@ -10,8 +10,9 @@ from typing import Any, Self
 from uuid import UUID
 
 from auth_svc.application.ports import Origin
-from auth_svc.application.repositories import MailBasis, SealedBatch, SealedEntry
+from auth_svc.application.repositories import BegunLogin, MailBasis, SealedBatch, SealedEntry
 from auth_svc.domain.account import Account, AccountNotFound, RequestKeyTaken
+from auth_svc.domain.device import Device
 from auth_svc.domain.email import Email, EmailTaken
 from auth_svc.domain.email_change import EmailChange
 from auth_svc.domain.mail import MailRequest
@@ -253,10 +254,28 @@ class FakeMailCounts:
 
 
 class FakeLoginAttempts:
-    def __init__(self, store: FakeStore) -> None:
+    def __init__(self, store: FakeStore, accounts: FakeAccounts) -> None:
+        self._accounts = accounts
         self._saved = store.login_attempts
         self.counts = dict(store.login_attempts)
         self.unknown = list(store.unknown_logins)
+
+    def begin(
+        self,
+        email: Email | None,
+        *,
+        address_key: bytes,
+        device: Device | None,
+        device_key: bytes | None,
+        known_device_only: bool,
+        now: datetime,
+        window: timedelta,
+    ) -> BegunLogin:
+        account = self._accounts.find_by_email(email) if email else None
+        if account is not None and device is not None and device.is_known_to(account):
+            assert device_key is not None
+            return BegunLogin(account, self.count(device_key, now, window))
+        return BegunLogin(account, None if known_device_only else self.count(address_key, now, window))
 
     def count(self, key: bytes, now: datetime, window: timedelta) -> int:
         _counted(self._saved, key, now, window)
@@ -334,7 +353,7 @@ class FakeUnitOfWork:
         self.email_changes = FakeEmailChanges(store.email_changes, lambda change: change.id)
         self.oauth_clients = FakeOAuthClients(store.oauth_clients, lambda client: client.id)
         self.mail_counts = FakeMailCounts(store)
-        self.login_attempts = FakeLoginAttempts(store)
+        self.login_attempts = FakeLoginAttempts(store, self.accounts)
         self.audit = FakeAuditTrail(store)
         self._noted: set[tuple[str, str]] = set()
         self._announced: list[MailRequest] = []

@@ -1,5 +1,6 @@
 """One contract for the fake and the real collections of tokens, changes, counts and clients."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,6 +8,7 @@ import pytest
 
 from auth_svc.bootstrap import build_ports
 from auth_svc.domain.account import Account
+from auth_svc.domain.device import Device
 from auth_svc.domain.email import Email
 from auth_svc.domain.email_change import EmailChange
 from auth_svc.domain.oauth_client import OAuthClient
@@ -145,6 +147,90 @@ def test_an_attempt_stays_counted_whatever_comes_after_it(unit_of_work):
         assert uow.login_attempts.count(b"key", START, WINDOW) == 1
     with unit_of_work() as uow:
         assert uow.login_attempts.count(b"key", START, WINDOW) == 2
+
+
+def begun(unit_of_work, email="ann@example.com", device=None, **changes):
+    values = {"device_key": device and b"device", "known_device_only": False, "now": START, "window": WINDOW, **changes}
+    address = Email(email) if email else None
+    with unit_of_work() as uow:
+        found = uow.login_attempts.begin(address, address_key=b"address", device=device, **values)
+    return found.account and found.account.email.typed, found.attempts
+
+
+def attempts(unit_of_work, key):
+    """Return how many are counted under the key, and count one more."""
+    return counted(unit_of_work, lambda uow: uow.login_attempts.count(key, START, WINDOW)) - 1
+
+
+def test_a_login_begins_with_the_account_and_with_being_counted(unit_of_work, ann):
+    assert begun(unit_of_work) == ("ann@example.com", 1)
+    assert begun(unit_of_work, "ANN@example.com", now=LATER) == ("ann@example.com", 2)
+    assert [begun(unit_of_work, each) for each in ("bob@example.com", None)] == [(None, 3), (None, 4)]
+    assert begun(unit_of_work, now=START + WINDOW) == ("ann@example.com", 1)
+    with unit_of_work() as uow:
+        found = uow.login_attempts.begin(
+            Email("ann@example.com"),
+            address_key=b"address",
+            device=None,
+            device_key=None,
+            known_device_only=False,
+            now=START,
+            window=WINDOW,
+        ).account
+        assert vars_of(found) == vars_of(uow.accounts.find(ann))
+
+
+def vars_of(account):
+    return {name: value for name, value in vars(account).items() if name != "_sa_instance_state"}
+
+
+def test_an_attempt_with_a_known_device_counts_as_the_devices(unit_of_work, ann):
+    # As precise as can be: what is compared is what was written.
+    set_at = START + timedelta(microseconds=1)
+    with unit_of_work() as uow:
+        uow.accounts.get(ann).password_set_at = set_at
+        uow.commit()
+    known = Device(id=new_id(), account_id=ann, password_set_at=set_at)
+    assert begun(unit_of_work, device=known) == ("ann@example.com", 1)
+    assert begun(unit_of_work, device=known, known_device_only=True) == ("ann@example.com", 2)
+    assert attempts(unit_of_work, b"address") == 0
+    assert attempts(unit_of_work, b"device") == 2
+
+
+@pytest.mark.parametrize(
+    ("email", "changes"),
+    [
+        ("ann@example.com", {"account_id": new_id()}),
+        ("ann@example.com", {"password_set_at": START - timedelta(microseconds=1)}),
+        ("ann@example.com", {"password_set_at": None}),
+        ("bob@example.com", {}),
+        (None, {}),
+    ],
+    ids=["of another account", "before the password", "without a password", "unknown address", "no address"],
+)
+def test_an_attempt_with_a_strange_device_counts_as_the_addresss(unit_of_work, ann, email, changes):
+    strange = replace(Device(id=new_id(), account_id=ann, password_set_at=START), **changes)
+    assert begun(unit_of_work, email, device=strange)[1] == 1
+    # Only known devices: nobody's attempt is counted.
+    assert begun(unit_of_work, email, device=strange, known_device_only=True)[1] is None
+    assert begun(unit_of_work, email, known_device_only=True)[1] is None
+    assert attempts(unit_of_work, b"device") == 0
+    assert attempts(unit_of_work, b"address") == 1
+
+
+def test_an_account_that_never_had_a_password_knows_a_device_from_that_time(unit_of_work, ann):
+    with unit_of_work() as uow:
+        uow.accounts.get(ann).password_set_at = None
+        uow.commit()
+    known = Device(id=new_id(), account_id=ann, password_set_at=None)
+    assert begun(unit_of_work, device=known, known_device_only=True) == ("ann@example.com", 1)
+
+
+def test_attempts_at_the_same_moment_all_have_their_own_number(auth_sessions):
+    unit_of_work = build_ports(DEFAULTS, auth_sessions).unit_of_work
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(lambda _: begun(unit_of_work)[1], range(40)))
+    assert sorted(numbers) == list(range(1, 41))
 
 
 @pytest.mark.parametrize("forget", ["take_back", "clear"])

@@ -133,7 +133,7 @@ def test_a_registration_is_audited_and_knows_its_device(world):
         world.only_session().id,
     )
     assert (world.only_session().ip, world.only_session().user_agent) == ("192.0.2.7", "Firefox")
-    assert world.device_tokens.device_of(world.only_account(), signed_in.device_token)
+    assert world.device_tokens.open(signed_in.device_token).is_known_to(world.only_account())
 
 
 def test_the_loser_of_a_race_is_told_that_the_address_is_taken(world):
