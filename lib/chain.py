@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session
 
 from lib.canonical import canonical, canonical_column, plain
 from lib.ids import utc_now
+from lib.writes import Form, Write, write
 
 #: what stands where the first row's predecessor would
 ORIGIN = bytes(32)
@@ -140,15 +141,46 @@ class HashChain:
         self._table, self._seals, self._unsealed, self._lock = table, seals, unsealed, lock
         self._canonical = [canonical_column(column).label(f"canonical_{column.name}") for column in table.columns]
         self._plain = [sa.type_coerce(column, plain(column.type)).label(column.name) for column in table.columns]
-        # Asked for twice a second: built once.
-        self._queued = (
-            sa.select(*self._plain, *self._canonical)
-            .join_from(unsealed, table, table.c.id == unsealed.c.row_id)
-            .order_by(unsealed.c.row_id)
-            .limit(sa.bindparam("at_most", type_=sa.Integer))
+        self._names = [column.name for column in table.columns]
+        # All that the sealer does twice a second, built once.
+        self._look = self._locked_look()
+        self._seal = Form(
+            f"INSERT INTO {seals.name} (position, row_id, hash, sealed_at)"  # noqa: S608  (names of ours, as below)
+            " SELECT :before + number, row_id, hash, :sealed_at"
+            " FROM unnest(CAST(:row_ids AS uuid[]), CAST(:hashes AS bytea[]))"
+            " WITH ORDINALITY AS given (row_id, hash, number)",
+            {},
         )
+        self._dequeue = Form(f"DELETE FROM {unsealed.name} WHERE row_id = ANY(CAST(:row_ids AS uuid[]))", {})  # noqa: S608
         #: has a row as long as some row waits for its seal: a question that needs no transaction
         self.waiting = sa.select(unsealed.c.row_id).limit(1)
+        #: whether this process found something to seal the last time: then it need not ask before the next time
+        self.was_busy = False
+
+    def _locked_look(self) -> sa.sql.selectable.TextualSelect:
+        """Return a message that tries to get the lock and, if it does, reads the oldest of the queue and the head.
+
+        The lock is a statement of its own before that: so the second one sees all that the sealer before has committed.
+        """
+        last = self._seals.c.position.desc()
+        head = [
+            sa.select(column)
+            .order_by(last)
+            .limit(sa.literal_column("1"))
+            .scalar_subquery()
+            .label(f"head_{column.name}")
+            for column in (self._seals.c.position, self._seals.c.hash)
+        ]
+        look = (
+            sa.select(*self._plain, *self._canonical, *head)
+            .join_from(self._unsealed, self._table, self._table.c.id == self._unsealed.c.row_id)
+            .where(sa.text("current_setting('chain.is_mine') = 'true'"))
+            .order_by(self._unsealed.c.row_id)
+            .limit(sa.bindparam("at_most", type_=sa.Integer))
+        )
+        lock = f"SELECT set_config('chain.is_mine', CAST(pg_try_advisory_xact_lock({self._lock}) AS text), true)"
+        compiled = look.compile(dialect=pg.dialect(paramstyle="named"))  # type: ignore[no-untyped-call]
+        return sa.text(f"{lock}; {compiled}").columns(*look.selected_columns)
 
     def enlist(self, session: Session, row_id: UUID) -> None:
         """Queue a row for its seal; in the transaction that inserts it."""
@@ -159,23 +191,22 @@ class HashChain:
 
         :returns: what was sealed, or None: nothing was to be done, or another sealer is at it
         """
-        if not session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(self._lock))):
-            return None
-        found = session.execute(self._queued, {"at_most": at_most}).all()
+        found = session.execute(self._look, {"at_most": at_most}).all()
+        self.was_busy = bool(found)
         if not found:
             return None
-        head = self.head(session)
-        position, digest = (head.position, head.hash) if head is not None else (0, ORIGIN)
-        now, rows, seals = utc_now(), [], []
-        for row in found:
-            position, digest = position + 1, digest_of(digest, position + 1, self._values(row))
-            rows.append({column.name: row._mapping[column.name] for column in self._table.columns})
-            seals.append({"position": position, "row_id": row._mapping["id"], "hash": digest, "sealed_at": now})
-        session.execute(sa.insert(self._seals), seals)
-        session.execute(
-            sa.delete(self._unsealed).where(self._unsealed.c.row_id.in_([each["row_id"] for each in seals]))
-        )
-        return Sealed(Head(position, digest), rows)
+        width = len(self._names)
+        before = found[0].head_position or 0
+        digest = ORIGIN if found[0].head_hash is None else bytes(found[0].head_hash)
+        rows, hashes = [], []
+        for position, row in enumerate(found, before + 1):
+            digest = digest_of(digest, position, dict(zip(self._names, row[width : 2 * width], strict=True)))
+            rows.append(dict(zip(self._names, row[:width], strict=True)))
+            hashes.append(digest)
+        row_ids = [str(row["id"]) for row in rows]
+        sealed = {"before": before, "row_ids": row_ids, "hashes": hashes, "sealed_at": utc_now()}
+        write(session.connection(), [Write(self._seal, sealed), Write(self._dequeue, {"row_ids": row_ids})])
+        return Sealed(Head(before + len(rows), digest), rows)
 
     def head(self, session: Session) -> Head | None:
         """Return the last seal; None while there is none."""

@@ -86,7 +86,7 @@ class SqlAuditTrail:
         self._entries = []
 
     def seal(self, at_most: int) -> SealedBatch | None:
-        if self._uow.first(CHAIN.waiting) is None:
+        if not CHAIN.was_busy and self._uow.first(CHAIN.waiting) is None:
             return None
         sealed = CHAIN.seal(self._uow.session, at_most=at_most)
         if sealed is None:

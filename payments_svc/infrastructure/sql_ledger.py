@@ -120,7 +120,7 @@ class SqlBooks:
         return self._sessions.all(query.order_by(_columns.posted_at.desc(), _columns.id.desc()))
 
     def seal(self, at_most: int) -> int:
-        if self._sessions.first(CHAIN.waiting) is None:
+        if not CHAIN.was_busy and self._sessions.first(CHAIN.waiting) is None:
             return 0
         with self._sessions() as session:
             sealed = CHAIN.seal(session, at_most=at_most)

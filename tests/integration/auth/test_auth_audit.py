@@ -18,6 +18,7 @@ from lib import context
 from lib.context import ANONYMOUS, Actor, CallContext
 from lib.ids import new_id
 from tests.integration.auth.conftest import DEFAULTS
+from tests.support.round_trips import round_trips
 from tests.support.statements import statements
 
 ANN = {"email": "Ann@example.com", "password": "SecurePass123!", "name": "Ann"}
@@ -136,6 +137,22 @@ def test_a_sealer_that_dies_before_its_commit_has_neither_sealed_nor_sent(ports,
     assert (count("audit_seals"), failures(auth_sessions)) == (0, [])
     seal_audit(ports)
     assert len(failures(auth_sessions)) == 1
+
+
+def test_the_sealer_costs_one_round_trip_without_entries_and_four_with_some(ports):
+    register_account(ports, **ANN)
+    seal_audit(ports)
+    # The first look after something was there is the whole one.
+    seal_audit(ports)
+    with round_trips() as sent:
+        assert seal_audit(ports) == 0
+    assert len(sent) == 1
+    write_down(ports, 40)
+    seal_audit(ports)
+    write_down(ports, 40)
+    with round_trips() as sent:
+        assert seal_audit(ports) == 40
+    assert len(sent) == 4
 
 
 def test_sign_ins_and_sealing_at_once_keep_the_order_of_events(instance, at_once, auth_sessions, verify):

@@ -36,6 +36,7 @@ from tests.integration.lib.chain_entries import (
     verify,
     write,
 )
+from tests.support.round_trips import round_trips
 from tests.support.waiting import eventually
 
 
@@ -128,6 +129,52 @@ def test_without_rows_there_is_nothing_to_seal_and_no_head(engine: sa.Engine) ->
     with Session(engine) as session:
         assert chain.seal(session) is None
         assert chain.head(session) is None
+    assert verify(engine, unsealed_after=timedelta(0)) is None
+
+
+@pytest.mark.parametrize("rows", [1, 300])
+def test_to_seal_is_four_round_trips_however_many_rows(engine: sa.Engine, rows: int) -> None:
+    with Session(engine) as session:
+        for _ in range(rows):
+            write(session)
+        session.commit()
+    with round_trips() as sent, Session(engine) as session:
+        sealed = chain.seal(session)
+        session.commit()
+    assert sealed is not None
+    assert len(sent) == 4, "BEGIN, what there is, what is written, COMMIT"
+    assert chain.was_busy
+    with Session(engine) as session:
+        assert session.scalar(chain.waiting) is None
+        assert chain.head(session) == sealed.head == Head(rows, sealed.head.hash)
+        assert chain.seal(session) is None
+    assert not chain.was_busy
+    assert verify(engine, expected=sealed.head, unsealed_after=timedelta(0)) is None
+
+
+def test_four_sealers_that_never_rest_get_in_nobodys_way(engine: sa.Engine) -> None:
+    """Whoever gets the lock sees all that the one before has sealed: nobody seals a row or a position again."""
+    rows, busy = 400, threading.Event()
+    with Session(engine) as session:
+        for _ in range(rows):
+            write(session)
+        session.commit()
+
+    def run() -> int:
+        count = 0
+        with Session(engine) as session:
+            while not busy.is_set():
+                sealed = chain.seal(session, at_most=1)
+                session.commit()
+                count += 0 if sealed is None else 1
+                if session.scalar(chain.waiting) is None:
+                    busy.set()
+                session.rollback()
+        return count
+
+    with ThreadPoolExecutor(4) as pool:
+        counts = [each.result() for each in [pool.submit(run) for _ in range(4)]]
+    assert sum(counts) == rows
     assert verify(engine, unsealed_after=timedelta(0)) is None
 
 

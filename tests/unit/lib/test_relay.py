@@ -1,15 +1,19 @@
 """The outbox's relay: a row is marked as sent when the broker has confirmed it, and not one moment earlier."""
 
+import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
-import sqlalchemy as sa
+from greenlet import GreenletExit
 from hypothesis import given
 from hypothesis import strategies as st
 from kombu import serialization
+from psycopg2 import extensions
 from sqlalchemy.exc import OperationalError
 
-from lib import outbox, relay
+from lib import metrics, outbox, relay
 from lib.errors import Unavailable
 from lib.ids import utc_now
 from tests.unit.lib.fakes import Clock, FakeLink
@@ -27,43 +31,84 @@ class Row:
 
 
 class Database:
-    """Sessions on a few rows; knows which are marked, and whether the mark was committed."""
+    """A pool with one connection to a few rows; knows which are marked, and whether the mark was committed."""
 
     def __init__(self, *positions):
         self.rows = [Row(position) for position in positions]
         self.marked = []
         self.committed = 0
-        self.open = 0
-        self.asked = []
-        self.oldest = None
+        self.messages = []
+        self.given_up = 0
+        self.lost_at = None
 
-    def __call__(self):
+    @property
+    def engine(self):
         return self
 
-    def __enter__(self):
-        self.open += 1
-        return self
+    @contextmanager
+    def connect(self):
+        driver = SimpleNamespace(autocommit=False, closed=0, info=SimpleNamespace(transaction_status=0))
+        self.connection = SimpleNamespace(dbapi_connection=driver)
+        yield self
+        assert driver.closed or (driver.info.transaction_status, driver.autocommit) == (0, False)
 
-    def __exit__(self, *exc_info):
-        self.open -= 1
-
-    def execute(self, statement, parameters=None):
-        self.asked.append(statement)
-        if isinstance(statement, sa.TextClause):
-            self._update = parameters["positions"]
-            return None
-        self.rowcount = 7
+    def exec_driver_sql(self, message, parameters=None):
+        driver = self.connection.dbapi_connection
+        assert driver.autocommit, "psycopg2 would begin a transaction of its own"
+        self.messages.append(message)
+        if len(self.messages) == self.lost_at:
+            driver.info.transaction_status = extensions.TRANSACTION_STATUS_UNKNOWN
+            raise OperationalError(message, {}, Exception("lost"))
+        if message.startswith("BEGIN; SELECT"):
+            driver.info.transaction_status = extensions.TRANSACTION_STATUS_INTRANS
+        elif message == "ROLLBACK":
+            driver.info.transaction_status = 0
+        elif message.startswith("UPDATE") and message.endswith("; COMMIT"):
+            driver.info.transaction_status = 0
+            self.marked = parameters["positions"]
+            self.committed += 1
         return self
 
     def all(self):
         return self.rows
 
+    def invalidate(self):
+        self.given_up += 1
+        self.connection.dbapi_connection.closed = 1
+
+    @property
+    def open(self):
+        driver = self.connection.dbapi_connection
+        return not driver.closed and driver.info.transaction_status != 0
+
+
+class Session:
+    """Runs anything."""
+
+    rowcount = 7
+
+    def __init__(self, value=None):
+        self.asked = []
+        self.value = value
+
+    def __call__(self):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        pass
+
+    def execute(self, statement):
+        self.asked.append(statement)
+        return self
+
     def scalar(self, statement):
-        return self.oldest
+        return self.value
 
     def commit(self):
-        self.committed += 1
-        self.marked = getattr(self, "_update", [])
+        pass
 
 
 @pytest.fixture(autouse=True)
@@ -77,13 +122,14 @@ def clock(monkeypatch):
 def test_all_that_the_broker_confirms_is_marked():
     database, link = Database(1, 2, 3), FakeLink()
     assert relay.send_batch(database, link, "some_svc") == 3
-    assert (database.marked, database.committed, database.open) == ([1, 2, 3], 1, 0)
+    assert (database.marked, database.committed, database.open) == ([1, 2, 3], 1, False)
+    assert (len(database.messages), database.given_up) == (2, 0)
 
 
 def test_nothing_to_send_touches_nothing():
     database, link = Database(), FakeLink()
     assert relay.send_batch(database, link, "some_svc") == 0
-    assert (link.sent, database.committed, database.open) == ([], 0, 0)
+    assert (link.sent, database.committed, database.open, database.given_up) == ([], 0, False, 0)
 
 
 def test_a_row_that_cannot_be_sent_keeps_no_other_one_back(caplog):
@@ -114,7 +160,8 @@ def test_what_is_not_confirmed_is_not_marked_and_stays_for_the_next_time(outcome
         relay.send_batch(database, link, "some_svc")
     assert database.marked == marked
     assert database.committed == bool(marked)
-    assert database.open == 0
+    # The broker may be away for long: that is no reason to connect anew for each try.
+    assert (database.open, database.given_up) == (False, 0)
 
 
 @given(st.lists(st.sampled_from(["ack", "nack", "silence", "away"]), min_size=1, max_size=8))
@@ -128,6 +175,29 @@ def test_exactly_what_was_confirmed_is_marked(outcomes):
         failed = True
     assert list(database.marked) == [position for position in range(stop) if outcomes[position] == "ack"]
     assert failed == (set(outcomes) != {"ack"})
+
+
+@pytest.mark.parametrize("message", [1, 2])
+def test_a_connection_that_is_lost_is_given_up_and_nothing_counts_as_sent(message):
+    database, link = Database(1, 2), FakeLink()
+    database.lost_at = message
+    before = metrics.OUTBOX_SENT.labels("some_svc")._value.get()
+    with pytest.raises(OperationalError):
+        relay.send_batch(database, link, "some_svc")
+    assert (database.marked, database.open, database.given_up) == ([], False, 1)
+    assert metrics.OUTBOX_SENT.labels("some_svc")._value.get() == before
+
+
+def test_who_is_killed_between_the_messages_leaves_no_open_transaction_in_the_pool():
+    database, link = Database(1), FakeLink()
+
+    def killed(**message):
+        raise GreenletExit
+
+    link.publish_confirmed = killed
+    with pytest.raises(GreenletExit):
+        relay.send_batch(database, link, "some_svc")
+    assert (database.marked, database.open, database.given_up) == ([], False, 1)
 
 
 def test_waiting_for_confirmations_has_one_end_for_all_of_them(clock, monkeypatch):
@@ -161,28 +231,27 @@ def test_a_message_is_what_subscribers_and_nameko_expect():
 def test_rows_are_taken_oldest_first_and_those_of_other_relays_are_left_alone():
     database = Database()
     relay.send_batch(database, FakeLink(), "some_svc")
-    text = str(database.asked[0].compile(dialect=sa.dialects.postgresql.dialect()))
+    text = database.messages[0]
     assert "sent_at IS NULL" in text
-    assert text.index("ORDER BY outbox.position") < text.index("FOR UPDATE SKIP LOCKED")
+    assert text.index("ORDER BY position") < text.index("FOR UPDATE SKIP LOCKED")
 
 
 @pytest.mark.parametrize(("age", "seconds"), [(None, 0.0), (timedelta(seconds=90), 90.0), (timedelta(seconds=-5), 0.0)])
 def test_the_age_of_the_oldest_event(age, seconds):
-    database = Database()
-    database.oldest = None if age is None else utc_now() - age
-    assert relay.oldest_unsent(database) == pytest.approx(seconds, abs=1)
+    session = Session(None if age is None else utc_now() - age)
+    assert relay.oldest_unsent(session) == pytest.approx(seconds, abs=1)
 
 
 def test_purging_deletes_only_what_is_old_and_in_portions():
-    database = Database()
-    assert relay.purge(database) == 14
-    outbox_text, inbox_text = [str(each) for each in database.asked]
+    session = Session()
+    assert relay.purge(session) == 14
+    outbox_text, inbox_text = [str(each) for each in session.asked]
     assert outbox_text.startswith("DELETE FROM outbox")
     assert inbox_text.startswith("DELETE FROM inbox")
     for text in (outbox_text, inbox_text):
         assert "<" in text
         assert "LIMIT" in text
-    limit = next(v for v in database.asked[0].compile().params.values() if isinstance(v, datetime))
+    limit = next(v for v in session.asked[0].compile().params.values() if isinstance(v, datetime))
     assert datetime.now(UTC) - limit >= relay.KEEP_SENT - timedelta(minutes=1)
 
 
@@ -226,7 +295,7 @@ def running(monkeypatch):
             return result
 
         monkeypatch.setattr(relay, "send_batch", send_batch)
-        monkeypatch.setattr(relay, "measure_lag", lambda sessions, service: None)
+        monkeypatch.setattr(relay, "measure_lag", lambda sessions, service: True)
         made = relay.Relay()
         made.container, made.broker = Container(), Broker()
         made.begin(lambda: None)
@@ -348,7 +417,42 @@ def test_a_full_batch_is_followed_by_the_next_without_a_pause(running, clock):
 def test_the_lag_is_measured_once_a_second(running, clock, monkeypatch):
     made, _ = running(1, 1, 1, 1, 1, 0)
     measured = []
-    monkeypatch.setattr(relay, "measure_lag", lambda sessions, service: measured.append(clock.monotonic()))
+    monkeypatch.setattr(relay, "measure_lag", lambda sessions, service: measured.append(clock.monotonic()) or True)
     made._wake = Woken(made, 5, clock, after=relay.POLL_EVERY * 0.45)
     made._run()
     assert len(measured) == 2
+
+
+def test_where_the_measurement_finds_nothing_no_batch_is_begun(running, clock, monkeypatch):
+    made, asked = running(1)
+    waiting = iter([False, False, True, False, False])
+    monkeypatch.setattr(relay, "measure_lag", lambda sessions, service: next(waiting))
+    made._wake = Woken(made, 4, clock, after=relay.POLL_EVERY)
+    made._run()
+    assert len(asked) == 1
+
+
+def test_what_is_committed_after_the_measurement_is_sent_before_the_next_one(running, clock, monkeypatch):
+    made, asked = running(1, 0)
+    waits = []
+
+    class Wake(threading.Event):
+        def wait(self, timeout=None):
+            waits.append(self.is_set())
+            if len(waits) == 2:
+                made._stopping = True
+            return True
+
+    def measure(sessions, service):
+        # The commit comes just after the look, and its call before the batch would have begun.
+        outbox.announce()
+        return False
+
+    made._forget()
+    made._wake = Wake()
+    made._forget = outbox.on_commit(made._wake.set)
+    monkeypatch.setattr(relay, "measure_lag", measure)
+    made._run()
+    made._forget()
+    assert waits[0] is True
+    assert len(asked) == 2
