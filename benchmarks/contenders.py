@@ -6,7 +6,7 @@ import time
 
 import requests
 
-from benchmarks import accounts, load, scripts
+from benchmarks import load, scripts
 from benchmarks.contender import Contender
 from benchmarks.servers import Servers
 from tests.support.waiting import eventually
@@ -74,7 +74,6 @@ def everybody(servers: Servers) -> dict[str, list[Contender]]:
             mine["HTTP create"],
         ],
     }
-    areas |= accounts.contenders(servers)
     if servers.nest_url:
         nest, nest_user = servers.nest_url, servers.new_user(servers.nest_url)
         programs = servers.programs(gateway="NestJS gateway", service="NestJS service")

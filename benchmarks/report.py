@@ -22,20 +22,28 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def speed(results: Results) -> str:
-    """Rates and latencies; ratios to the first contender of each discipline and, where it runs, to NestJS."""
+    """Rates and latencies; ratios to the first contender of each discipline and, where it runs, to NestJS.
+
+    A ratio is the median of the rounds' own: both had their turn within seconds, on a machine whose speed changes.
+    """
     with_nest = any(NEST in contenders for contenders in results.values())
     rows = []
     for area, contenders in results.items():
         medians = {name: _median(rounds) for name, rounds in contenders.items()}
-        base = next(iter(medians.values()))["rate"]
+        first = next(iter(contenders))
         for name, each in medians.items():
             row = [area, name, f"{each['rate']:,.0f}", f"{each['p50']:.1f}", f"{each['p99']:.1f}"]
-            row.append(f"{each['rate'] / base:.2f}×")
+            row.append(_ratio(contenders[name], contenders[first]))
             if with_nest:
-                row.append(f"{each['rate'] / medians[NEST]['rate']:.2f}×" if NEST in medians else "")
+                row.append(_ratio(contenders[name], contenders[NEST]) if NEST in contenders else "")
             rows.append(row)
     header = ["", "contender", "per second", "p50 ms", "p99 ms", "÷ first"]
     return _table([*header, "÷ NestJS"] if with_nest else header, rows)
+
+
+def _ratio(rounds: Sequence[Figures], others: Sequence[Figures]) -> str:
+    ratios = [each["rate"] / other["rate"] for each, other in zip(rounds, others, strict=True)]
+    return f"{statistics.median(ratios):.2f}×"
 
 
 def cpu(results: Results) -> str:
