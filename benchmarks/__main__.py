@@ -1,7 +1,7 @@
 """``make bench``: ours and the peers in turn, in one run, on private servers.
 
-A B A B: each round measures every contender once, so that a machine that gets slower gets slower for all. The medians of
-the rounds' ratios are what counts. Peers run only while they take part.
+A B A B: each round measures every contender once, so that a machine that gets slower gets slower for all. The medians
+of the rounds' ratios are what counts. Peers run only while they take part.
 """
 
 from __future__ import annotations

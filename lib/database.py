@@ -22,6 +22,7 @@ from nameko_sqlalchemy.database import Database as NamekoDatabase
 from psycopg2 import extensions
 from sqlalchemy.orm import Session, sessionmaker
 
+from lib import direct
 from lib.errors import OutcomeUnknown
 
 CONNECT_TIMEOUT = 3
@@ -140,14 +141,20 @@ class Sessions:
     def first(self, statement: sa.Select[Any] | sa.CompoundSelect[Any], **parameters: Any) -> dict[str, Any] | None:
         """Return the first row of a SELECT by column name, or None.
 
-        :param parameters: values of its ``bindparam``; a statement that is built once is compiled once
+        :param parameters: values of its ``bindparam``: a statement that has any is built once, and compiled once
         """
+        plan = direct.plan(statement, parameters, self.engine.dialect)
+        if plan is not None:
+            return plan.first_record(self.engine, parameters)
         with autocommit(self.engine) as connection:
             row = connection.execute(statement, parameters).first()
         return None if row is None else dict(row._mapping)
 
     def all(self, statement: sa.Select[Any], **parameters: Any) -> list[dict[str, Any]]:
-        """Return all rows of a SELECT by column name."""
+        """Return all rows of a SELECT by column name. As `first`."""
+        plan = direct.plan(statement, parameters, self.engine.dialect)
+        if plan is not None:
+            return plan.records(self.engine, parameters)
         with autocommit(self.engine) as connection:
             return [dict(row._mapping) for row in connection.execute(statement, parameters)]
 

@@ -1,38 +1,48 @@
-"""What a session holds, as writes for one round trip (`lib.writes`): for objects of columns alone, no relations."""
+"""What is to be saved, as writes for one round trip (`lib.writes`): for objects of columns alone, no relations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import InstanceState, Mapper, Session
+from sqlalchemy.orm import InstanceState, Mapper
+from sqlalchemy.orm.attributes import History
+from sqlalchemy.orm.base import PassiveFlag
 
 from lib.writes import Form, Write, inserting, updating
 
 
-def can_be_written(session: Session) -> bool:
-    """Tell whether `writes_of` knows how: nothing is deleted, and what is changed has a version to be guarded by."""
-    return not session.deleted and all(_state(each).mapper.version_id_col is not None for each in session.dirty)
+def new_and_changed(objects: Iterable[object]) -> tuple[list[object], list[object]]:
+    """Return which of them were never stored, and which have changed since they were read."""
+    states = [_state(each) for each in objects]
+    new = [state.obj() for state in states if state.key is None]
+    return new, [state.obj() for state in states if state.key is not None and state.modified]
 
 
-def writes_of(session: Session) -> list[Write]:
+def can_be_written(changed: Iterable[object]) -> bool:
+    """Tell whether `writes_of` knows how: what is changed has a version to be guarded by."""
+    return all(_state(each).mapper.version_id_col is not None for each in changed)
+
+
+def writes_of(new: Iterable[object], changed: Iterable[object]) -> list[Write]:
     """Return an UPDATE for each changed object, in the order of their keys so that nobody waits in a circle, and an
     INSERT for each new one, in the order in which they were added: what refers to another one comes after it."""
-    return [*_updates(session), *(_insert(_state(each)) for each in session.new)]
+    return [*_updates(changed), *(_insert(_state(each)) for each in new)]
 
 
 def _insert(state: InstanceState[Any]) -> Write:
-    values = {column: state.attrs[key].value for key, column in _columns(state.mapper).items()}
+    # Nothing of what was never stored is still to be loaded. `state.attrs` would make something for each attribute.
+    values = {column: state.dict.get(key) for key, column in _columns(state.mapper).items()}
     return Write(_insert_form(state.mapper), values)
 
 
-def _updates(session: Session) -> Iterator[Write]:
-    for state in sorted(map(_state, session.dirty), key=_order):
+def _updates(changed_objects: Iterable[object]) -> Iterator[Write]:
+    for state in sorted(map(_state, changed_objects), key=_order):
         columns = _columns(state.mapper)
         touched = columns.keys() - state.unmodified
-        changed = {columns[key]: state.attrs[key].value for key in touched if _is_changed(state, key)}
+        changed = {columns[key]: state.dict[key] for key in touched if _history(state, key).has_changes()}
         if changed:
             found = _found_by(state.mapper)
             old = {f"old_{columns[key]}": _before(state, key) for key in found}
@@ -48,13 +58,13 @@ def _state(each: object) -> InstanceState[Any]:
     return state
 
 
-def _is_changed(state: InstanceState[Any], key: str) -> bool:
-    return bool(state.attrs[key].history.has_changes())
+def _history(state: InstanceState[Any], key: str) -> History:
+    return state.get_history(key, PassiveFlag.PASSIVE_NO_INITIALIZE)
 
 
 def _before(state: InstanceState[Any], key: str) -> Any:
-    history = state.attrs[key].history
-    return history.deleted[0] if history.deleted else state.attrs[key].value
+    history = _history(state, key)
+    return history.deleted[0] if history.deleted else state.dict[key]
 
 
 @lru_cache

@@ -72,8 +72,6 @@ def serve(name: str, config: dict[str, Any]) -> int:
     # What is there now stays: the garbage collector need not go through all of it again while calls wait.
     gc.collect()
     gc.freeze()
-    if os.environ.get('AB') == '1':
-        gc.set_threshold(20_000, 10, 10)
     for container in runner.containers:
         # Not by the runner, in a greenlet: what goes wrong comes out here, without the hub's tracebacks before it.
         container.start()

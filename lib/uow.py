@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -12,14 +11,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
-from lib import outbox
+from lib import direct, outbox
 from lib.aggregate import Aggregate
-from lib.database import autocommit, saving
+from lib.database import Sessions, autocommit, saving
 from lib.errors import Overtaken, SeenBefore
 from lib.ids import utc_now
-from lib.objects import can_be_written, writes_of
+from lib.objects import can_be_written, new_and_changed, writes_of
 from lib.statements import insert_unless_there
-from lib.writes import AT_MOST, Form, Write, inserting, is_overtaken, write, write_all
+from lib.writes import AT_MOST, Form, Write, inserting, is_overtaken, write_all, write_at_once
 
 
 def constraint_of(error: IntegrityError) -> str | None:
@@ -41,22 +40,47 @@ class SqlUnitOfWork:
     :param sessions: makes a fresh SQLAlchemy session (``expire_on_commit=False``)
     """
 
-    session: Session
-
-    def __init__(self, sessions: Callable[[], Session]) -> None:
+    def __init__(self, sessions: Sessions) -> None:
+        #: What the parts of one unit of work remember until it ends, each under a key of its own.
+        self.memory: dict[str, Any] = {}
         self._sessions = sessions
+        self._session: Session | None = None
+        self._kept: dict[int, object] = {}
+        self._changed: dict[Aggregate, None] = {}
         self._first_of_all: list[Write] = []
         self._later: list[Write] = []
         self._is_over = False
 
     def __enter__(self) -> Self:
-        self.session = self._sessions()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.session.close()
+        if self._session is not None:
+            self._session.close()
+
+    @property
+    def session(self) -> Session:
+        """SQLAlchemy's session, made for whoever asks for it: a block that only keeps objects does without."""
+        if self._session is None:
+            self._session = self._sessions()
+            self._session.info[_CHANGED] = self._changed
+            self._session.add_all(self._kept.values())
+            self._kept.clear()
+        return self._session
+
+    def keep(self, entity: object) -> None:
+        """Save a new object on commit, or what will have become of one that was read without the session."""
+        if self._session is None:
+            self._kept[id(entity)] = entity
+        else:
+            self._session.add(entity)
+
+    def is_adding(self, entity_id: UUID) -> bool:
+        """Tell whether a new object with this id is to be saved."""
+        new = new_and_changed(self._kept.values())[0] if self._session is None else self._session.new
+        return any(getattr(each, "id", None) == entity_id for each in new)
 
     def first(self, statement: sa.Select[Any], **parameters: Any) -> sa.Row[Any] | None:
         """Return the first row of a SELECT of columns, or None: as the transaction sees it if it has begun.
@@ -65,8 +89,7 @@ class SqlUnitOfWork:
         """
         if self.has_begun:
             return self.session.execute(statement, parameters).first()
-        with autocommit(self._engine) as connection:
-            return connection.execute(statement, parameters).first()
+        return self._first(statement, parameters)
 
     def first_of_all(self, form: Form, **values: Any) -> None:
         """Write this on commit, before the objects: a condition that the rest depends on."""
@@ -83,16 +106,15 @@ class SqlUnitOfWork:
         """
         if self.has_begun:
             raise RuntimeError("the transaction has begun: nothing can be written beside it")
-        with autocommit(self._engine) as connection, saving():
-            result = write(connection, [Write(form, values)])
-            return result.scalar() if result.returns_rows else None
+        with saving():
+            return write_at_once(self._sessions.engine, [Write(form, values)])
 
     def first_at_once(self, statement: sa.sql.selectable.TextualSelect, **parameters: Any) -> sa.Row[Any] | None:
-        """Return the first row of a SELECT that writes, too (``WITH … AS (INSERT …)``): as `at_once`, and as `first`."""
+        """Return the first row of a SELECT that writes, too (``WITH … AS (INSERT …)``): as `at_once` and as `first`."""
         if self.has_begun:
             raise RuntimeError("the transaction has begun: nothing can be written beside it")
-        with autocommit(self._engine) as connection, saving():
-            return connection.execute(statement, parameters).first()
+        with saving():
+            return self._first(statement, parameters)
 
     def first_time(self, handler: str, event_id: str) -> bool:
         """Note that `handler` saw the event, in this transaction; False if it did before.
@@ -115,7 +137,7 @@ class SqlUnitOfWork:
 
     def announce(self, aggregate: Aggregate) -> None:
         """Send the events of something that has no row of its own, on commit."""
-        self.session.info.setdefault(_CHANGED, {})[aggregate] = None
+        self._changed[aggregate] = None
 
     def commit(self) -> None:
         """Write the state and its events together, then wake the relay.
@@ -146,21 +168,22 @@ class SqlUnitOfWork:
     @property
     def has_begun(self) -> bool:
         """Whether the transaction has begun: something was locked, or read as it sees it."""
-        return _BEGUN in self.session.info
+        return self._session is not None and _BEGUN in self._session.info
 
-    @property
-    def _engine(self) -> sa.Engine:
-        engine = self.session.get_bind()
-        assert isinstance(engine, sa.Engine)  # noqa: S101  (for the type checker)
-        return engine
+    def _first(self, statement: direct.Query, parameters: dict[str, Any]) -> sa.Row[Any] | None:
+        engine = self._sessions.engine
+        plan = direct.plan(statement, parameters, engine.dialect)
+        if plan is not None:
+            return plan.first(engine, parameters)
+        with autocommit(engine) as connection:
+            return connection.execute(statement, parameters).first()
 
     def _save(self) -> bool:
         """Return whether there were events."""
-        session = self.session
-        _hold_changed(session, None, None)
-        objects = None if self.has_begun or not can_be_written(session) else writes_of(session)
-        others = len(self._first_of_all) + len(self._later) + self._number_of_events()
+        objects = self._objects()
+        others = len(self._first_of_all) + len(self._later) + sum(each.number_of_events for each in self._changed)
         if objects is None or len(objects) + others > AT_MOST:
+            session = self.session
             write_all(session.connection(), self._first_of_all)
             # State before events: the row locks of these writes put the events of one subject in order.
             session.flush()
@@ -170,17 +193,29 @@ class SqlUnitOfWork:
             return bool(events)
         events = self._events()
         if writes := [*self._first_of_all, *objects, *self._later, *events]:
-            with autocommit(self._engine) as connection, saving():
-                write(connection, writes)
+            with saving():
+                write_at_once(self._sessions.engine, writes)
         # Nobody is to believe that later changes of them would be saved.
-        session.expunge_all()
+        self._kept.clear()
+        if self._session is not None:
+            self._session.expunge_all()
         return bool(events)
 
-    def _number_of_events(self) -> int:
-        return sum(each.number_of_events for each in self.session.info.get(_CHANGED, ()))
+    def _objects(self) -> list[Write] | None:
+        """Note whose events there may be, and return the objects as writes; None if they are the session's work."""
+        if self._session is None:
+            new, changed = new_and_changed(self._kept.values())
+            self._changed.update((each, None) for each in (*new, *changed) if isinstance(each, Aggregate))
+            return writes_of(new, changed) if can_be_written(changed) else None
+        session = self._session
+        _hold_changed(session, None, None)
+        if self.has_begun or session.deleted or not can_be_written(session.dirty):
+            return None
+        return writes_of(session.new, session.dirty)
 
     def _events(self) -> list[Write]:
-        changed = self.session.info.pop(_CHANGED, ())
+        changed = list(self._changed)
+        self._changed.clear()
         return [Write(_EVENT, row) for each in changed for row in outbox.rows_of(each)]
 
 

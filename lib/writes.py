@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from lib import direct
+
 #: writes in one message: what many of them save is little, and each combination of forms is a text that is kept
 AT_MOST = 16
 #: combinations whose text is kept; a service has far fewer
@@ -136,30 +138,50 @@ def write(connection: sa.Connection, writes: Sequence[Write]) -> sa.CursorResult
     :returns: what the last one returns
     """
     text = _joined(tuple(each.form for each in writes), connection.dialect)
-    values = {f"{name}_{at}": value for at, each in enumerate(writes) for name, value in each.values.items()}
-    for name, process in text.processors:
-        values[name] = process(values[name])
     # Past SQLAlchemy's compiler, whose look at sixty parameters takes as long as all the rest of it.
-    return connection.exec_driver_sql(text.sql, values)
+    return connection.exec_driver_sql(text.sql, text.values(writes))
+
+
+def write_at_once(engine: sa.Engine, writes: Sequence[Write]) -> Any:
+    """Do the same as a transaction by itself, and return the first value that the last one returns, or None."""
+    text = _joined(tuple(each.form for each in writes), engine.dialect)
+    return direct.send(engine, text.sql, text.values(writes), _first_value)
+
+
+def _first_value(cursor: Any) -> Any:
+    row = None if cursor.description is None else cursor.fetchone()
+    return None if row is None else row[0]
+
+
+class _Parameter(NamedTuple):
+    """:param process: for what the driver does not know how to send"""
+
+    name: str
+    of_write: int
+    key: str
+    process: Callable[[Any], Any] | None
 
 
 class _Text(NamedTuple):
-    """What the driver gets.
-
-    :param processors: by name of the parameter, for those that the driver does not know how to send
-    """
+    """What the driver gets."""
 
     sql: str
-    processors: Sequence[tuple[str, Callable[[Any], Any]]]
+    parameters: Sequence[_Parameter]
+
+    def values(self, writes: Sequence[Write]) -> dict[str, Any]:
+        return {
+            name: writes[at].values[key] if process is None else process(writes[at].values[key])
+            for name, at, key, process in self.parameters
+        }
 
 
 @lru_cache(REMEMBERED)
 def _joined(forms: tuple[Form, ...], dialect: sa.Dialect) -> _Text:
-    parts, processors = [], []
+    parts, parameters = [], []
     for at, form in enumerate(forms):
         parts.append(_PARAMETER.sub(rf"%(\1_{at})s", form.sql.replace("%", "%%")))
-        for name, kind in form.types.items():
-            process = kind.dialect_impl(dialect).bind_processor(dialect)
-            if process is not None:
-                processors.append((f"{name}_{at}", process))
-    return _Text("; ".join(parts), processors)
+        for key in dict.fromkeys(_PARAMETER.findall(form.sql)):
+            kind = form.types.get(key)
+            process = None if kind is None else kind.dialect_impl(dialect).bind_processor(dialect)
+            parameters.append(_Parameter(f"{key}_{at}", at, key, process))
+    return _Text("; ".join(parts), parameters)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Self
+from functools import cached_property
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session as SqlSession
 
 from auth_svc.domain.account import RequestKeyTaken
 from auth_svc.domain.email import EmailTaken
@@ -14,6 +12,7 @@ from auth_svc.domain.signing_key import SigningKeyExists
 from auth_svc.infrastructure.audit import AuditWriter, SqlAuditTrail
 from auth_svc.infrastructure.sql_accounts import SqlAccounts, SqlOAuthClients, SqlSessions, SqlSigningKeys
 from auth_svc.infrastructure.sql_mailbox import SqlEmailChanges, SqlLoginAttempts, SqlMailCounts, SqlOneTimeTokens
+from lib.database import Sessions
 from lib.errors import DomainError, Overtaken
 from lib.uow import SqlUnitOfWork, constraint_of
 
@@ -32,33 +31,45 @@ class AuthUnitOfWork(SqlUnitOfWork):
     :param audit: writes entries of the audit trail
     """
 
-    accounts: SqlAccounts
-    sessions: SqlSessions
-    signing_keys: SqlSigningKeys
-    oauth_clients: SqlOAuthClients
-    one_time_tokens: SqlOneTimeTokens
-    email_changes: SqlEmailChanges
-    mail_counts: SqlMailCounts
-    login_attempts: SqlLoginAttempts
-    audit: SqlAuditTrail
-
-    def __init__(self, sessions: Callable[[], SqlSession], audit: AuditWriter) -> None:
+    def __init__(self, sessions: Sessions, audit: AuditWriter) -> None:
         super().__init__(sessions)
         self._audit = audit
 
-    def __enter__(self) -> Self:
-        super().__enter__()
-        session = self.session
-        self.accounts = SqlAccounts(self)
-        self.sessions = SqlSessions(session)
-        self.signing_keys = SqlSigningKeys(session)
-        self.oauth_clients = SqlOAuthClients(session)
-        self.one_time_tokens = SqlOneTimeTokens(self)
-        self.email_changes = SqlEmailChanges(session)
-        self.mail_counts = SqlMailCounts(self)
-        self.login_attempts = SqlLoginAttempts(self)
-        self.audit = SqlAuditTrail(self, self._audit)
-        return self
+    @cached_property
+    def accounts(self) -> SqlAccounts:
+        return SqlAccounts(self)
+
+    @cached_property
+    def sessions(self) -> SqlSessions:
+        return SqlSessions(self)
+
+    @cached_property
+    def signing_keys(self) -> SqlSigningKeys:
+        return SqlSigningKeys(self)
+
+    @cached_property
+    def oauth_clients(self) -> SqlOAuthClients:
+        return SqlOAuthClients(self)
+
+    @cached_property
+    def one_time_tokens(self) -> SqlOneTimeTokens:
+        return SqlOneTimeTokens(self)
+
+    @cached_property
+    def email_changes(self) -> SqlEmailChanges:
+        return SqlEmailChanges(self)
+
+    @cached_property
+    def mail_counts(self) -> SqlMailCounts:
+        return SqlMailCounts(self)
+
+    @cached_property
+    def login_attempts(self) -> SqlLoginAttempts:
+        return SqlLoginAttempts(self)
+
+    @cached_property
+    def audit(self) -> SqlAuditTrail:
+        return SqlAuditTrail(self, self._audit)
 
     def commit(self) -> None:
         try:

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session as SqlSession
 from sqlalchemy.orm import make_transient_to_detached
 
 from auth_svc.application.repositories import MailBasis
@@ -35,11 +34,10 @@ from lib.writes import holding, refusing
 class SqlAccounts:
     def __init__(self, uow: SqlUnitOfWork) -> None:
         self._uow = uow
-        self._session = uow.session
         self.depends_on_free_address = False
 
     def add(self, account: Account) -> None:
-        self._session.add(account)
+        self._uow.keep(account)
 
     def add_if_free(self, account: Account) -> None:
         self._uow.first_of_all(_FREE, email_key=account.email.key, id=account.id)
@@ -47,11 +45,13 @@ class SqlAccounts:
         self.add(account)
 
     def update(self, account: Account) -> None:
-        self._session.add(account)
+        self._uow.keep(account)
 
     def get(self, account_id: UUID) -> Account:
         # No key changes here, so inserts that refer to the account (foreign keys) need not wait.
-        account = self._session.get(Account, account_id, with_for_update={"key_share": True}, populate_existing=True)
+        account = self._uow.session.get(
+            Account, account_id, with_for_update={"key_share": True}, populate_existing=True
+        )
         if account is None:
             raise AccountNotFound
         return account
@@ -93,7 +93,7 @@ class SqlAccounts:
         return _found(self._uow.first(_BY_REQUEST_KEY, key=request_key))
 
     def administrators(self) -> Sequence[Account]:
-        return self._session.scalars(
+        return self._uow.session.scalars(
             sa.select(Account)
             .where(accounts.c.roles.any("admin"), accounts.c.status == "active")
             # Always in one order, so that two administrators who act on each other do not wait in a circle.
@@ -103,7 +103,7 @@ class SqlAccounts:
         ).all()
 
     def invited_before(self, moment: datetime, at_most: int) -> Sequence[Account]:
-        return self._session.scalars(
+        return self._uow.session.scalars(
             sa.select(Account)
             .where(accounts.c.status == "invited", accounts.c.created_at < moment)
             .order_by(accounts.c.created_at)
@@ -112,9 +112,9 @@ class SqlAccounts:
         ).all()
 
     def remove(self, account: Account) -> None:
-        self._session.delete(account)
+        self._uow.session.delete(account)
         # At once: who takes over its address would be written before it is gone.
-        self._session.flush()
+        self._uow.session.flush()
 
 
 def restored_or_nobody(values: Mapping[str, Any] | sa.RowMapping | None) -> Account | None:
@@ -180,17 +180,17 @@ _FOR_MAIL = (
 
 
 class SqlSessions:
-    def __init__(self, session: SqlSession) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
 
     def add(self, session: Session) -> None:
-        self._session.add(session)
+        self._uow.keep(session)
 
     def find(self, session_id: UUID) -> Session | None:
-        return self._session.get(Session, session_id, with_for_update={"key_share": True}, populate_existing=True)
+        return self._uow.session.get(Session, session_id, with_for_update={"key_share": True}, populate_existing=True)
 
     def live_of(self, account_id: UUID, now: datetime) -> Sequence[Session]:
-        return self._session.scalars(
+        return self._uow.session.scalars(
             sa.select(Session)
             .where(sessions.c.account_id == account_id, sessions.c.revoked_at.is_(None), sessions.c.expires_at > now)
             # Always in one order, so that two sign-outs never wait for each other in a circle.
@@ -200,7 +200,7 @@ class SqlSessions:
         ).all()
 
     def end_all(self, account_id: UUID, reason: str, now: datetime) -> UUID | None:
-        ended = self._session.scalars(
+        ended = self._uow.session.scalars(
             sa.update(sessions)
             .where(sessions.c.account_id == account_id, sessions.c.revoked_at.is_(None))
             .values(revoked_at=now, revoked_reason=reason)
@@ -210,20 +210,20 @@ class SqlSessions:
 
 
 class SqlSigningKeys:
-    def __init__(self, session: SqlSession) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
 
     def add(self, key: SigningKey) -> None:
-        self._session.add(key)
+        self._uow.keep(key)
 
     def published(self) -> Sequence[SigningKey]:
-        return self._session.scalars(_all_keys()).all()
+        return self._uow.session.scalars(_all_keys()).all()
 
     def locked(self) -> Sequence[SigningKey]:
-        return self._session.scalars(_all_keys().with_for_update()).all()
+        return self._uow.session.scalars(_all_keys().with_for_update()).all()
 
     def remove(self, key: SigningKey) -> None:
-        self._session.delete(key)
+        self._uow.session.delete(key)
 
 
 def _all_keys() -> sa.Select[tuple[SigningKey]]:
@@ -231,16 +231,16 @@ def _all_keys() -> sa.Select[tuple[SigningKey]]:
 
 
 class SqlOAuthClients:
-    def __init__(self, session: SqlSession) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
 
     def add(self, client: OAuthClient) -> None:
-        self._session.add(client)
+        self._uow.keep(client)
 
     def find(self, client_id: str) -> OAuthClient | None:
-        return self._session.get(OAuthClient, client_id)
+        return self._uow.session.get(OAuthClient, client_id)
 
     def all(self) -> Sequence[OAuthClient]:
-        return self._session.scalars(
+        return self._uow.session.scalars(
             sa.select(OAuthClient).order_by(oauth_clients.c.created_at, oauth_clients.c.id)
         ).all()

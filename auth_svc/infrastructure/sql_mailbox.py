@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session as SqlSession
 
 from auth_svc.application.repositories import BegunLogin
 from auth_svc.domain.device import Device
@@ -33,7 +32,6 @@ from lib.writes import Form, inserting, or_fail, updating
 class SqlOneTimeTokens:
     def __init__(self, uow: SqlUnitOfWork) -> None:
         self._uow = uow
-        self._session = uow.session
 
     def put(self, token: OneTimeToken) -> None:
         self._uow.later(_PUT_TOKEN, **_values(token))
@@ -47,14 +45,14 @@ class SqlOneTimeTokens:
             self._uow.later(_REPLACE_TOKEN, **_values(token), **old)
 
     def find(self, account_id: UUID, slot: str) -> OneTimeToken | None:
-        return self._session.get(OneTimeToken, (account_id, slot), with_for_update=True, populate_existing=True)
+        return self._uow.session.get(OneTimeToken, (account_id, slot), with_for_update=True, populate_existing=True)
 
     def find_by_hash(self, token_hash: bytes) -> OneTimeToken | None:
-        return self._session.scalar(sa.select(OneTimeToken).where(one_time_tokens.c.token_hash == token_hash))
+        return self._uow.session.scalar(sa.select(OneTimeToken).where(one_time_tokens.c.token_hash == token_hash))
 
     def use_up(self, account_id: UUID, now: datetime, *, except_for: Sequence[str] = ()) -> None:
         c = one_time_tokens.c
-        self._session.execute(
+        self._uow.session.execute(
             sa.update(one_time_tokens)
             .where(c.account_id == account_id, c.purpose.not_in(except_for), c.used_at.is_(None))
             .values(used_at=now)
@@ -66,18 +64,18 @@ def _values(token: OneTimeToken) -> dict[str, Any]:
 
 
 class SqlEmailChanges:
-    def __init__(self, session: SqlSession) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
 
     def add(self, change: EmailChange) -> None:
-        self._session.add(change)
+        self._uow.keep(change)
 
     def find(self, change_id: UUID) -> EmailChange | None:
-        return self._session.get(EmailChange, change_id)
+        return self._uow.session.get(EmailChange, change_id)
 
     def open_of(self, account_id: UUID) -> Sequence[EmailChange]:
         c = email_changes.c
-        return self._session.scalars(
+        return self._uow.session.scalars(
             sa.select(EmailChange)
             .where(c.account_id == account_id, c.ended_at.is_(None))
             .order_by(c.requested_at, c.id)

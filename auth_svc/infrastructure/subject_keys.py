@@ -118,11 +118,11 @@ class SubjectKeys:
             after = rows[-1].subject_id
 
     def _key(self, uow: SqlUnitOfWork, subject: UUID) -> bytes:
-        made: dict[UUID, bytes] = uow.session.info.setdefault(_MADE, {})
+        made: dict[UUID, bytes] = uow.memory.setdefault(_MADE, {})
         known = self._known.get(subject) or made.get(subject)
         if known is not None:
             return known
-        is_new = any(getattr(each, "id", None) == subject for each in uow.session.new)
+        is_new = uow.is_adding(subject)
         found = None if is_new else uow.first(_FIND, subject=subject)
         if found is None:
             made[subject] = self._add(uow, subject) if is_new else self._make(uow, subject)

@@ -113,12 +113,14 @@ def sessions(database: Sessions) -> Sessions:
     return database
 
 
-def unit(sessions: Sessions, begun: bool) -> Any:
-    """Return a unit of work whose transaction has begun before anything is added, or not."""
+def unit(sessions: Sessions, begun: bool | None) -> Any:
+    """Return a unit of work whose transaction has begun before anything is kept, or not; None: without a session."""
 
     class Unit(SqlUnitOfWork):
         def __enter__(self) -> Any:
             super().__enter__()
+            if begun is not None:
+                assert self.session.info is not None
             if begun:
                 self.session.execute(sa.text("select 1"))
             return self
@@ -126,7 +128,8 @@ def unit(sessions: Sessions, begun: bool) -> Any:
     return Unit(sessions)
 
 
-both = pytest.mark.parametrize("begun", [False, True], ids=["one message", "a transaction"])
+WAYS = (None, False, True)
+every_way = pytest.mark.parametrize("begun", WAYS, ids=["no session", "one message", "a transaction"])
 
 
 def rows(sessions: Sessions, table: sa.Table = things) -> list[Any]:
@@ -143,7 +146,7 @@ def read(sessions: Sessions, thing_id: UUID) -> Thing:
     return thing
 
 
-def save(sessions: Sessions, begun: bool, change: Callable[[Any], object]) -> None:
+def save(sessions: Sessions, begun: bool | None, change: Callable[[Any], object]) -> None:
     with unit(sessions, begun) as uow:
         change(uow)
         uow.commit()
@@ -164,37 +167,38 @@ MOMENT = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.j
     at=st.none() | MOMENT,
     words=st.lists(TEXT, max_size=3).map(tuple),
 )
-def test_both_ways_save_the_same_row(sessions: Sessions, **values: Any) -> None:
+def test_every_way_saves_the_same_row(sessions: Sessions, **values: Any) -> None:
     saved = []
-    for begun in (False, True):
+    for begun in WAYS:
         with sessions.engine.begin() as connection:
             connection.execute(sa.text("truncate things restart identity"))
         thing = Thing(**values)
-        save(sessions, begun, lambda uow, thing=thing: uow.session.add(thing))
+        save(sessions, begun, lambda uow, thing=thing: uow.keep(thing))
         (row,) = rows(sessions)
         assert row.pop("id") == thing.id
         saved.append(row)
         changed = read(sessions, thing.id)
         changed.data, changed.words = [values["data"]], ("changed",)
         changed.rename(None)
-        save(sessions, begun, lambda uow, changed=changed: uow.session.add(changed))
+        save(sessions, begun, lambda uow, changed=changed: uow.keep(changed))
         (row,) = rows(sessions)
         assert row.pop("id") == thing.id
         saved.append(row)
-    assert saved[:2] == saved[2:]
+    assert saved[:2] == saved[2:4] == saved[4:]
     assert saved[0]["words"] == values["words"]
     assert bytes(saved[0]["cipher"]) == values["cipher"]
-    assert [each["filled_in"] for each in saved] == [1, 1, 1, 1]
+    assert [each["filled_in"] for each in saved] == [1] * 6
 
 
 def test_what_begins_no_transaction_is_one_message(sessions: Sessions) -> None:
     old, new = Thing(), Thing()
-    save(sessions, False, lambda uow: uow.session.add(old))
+    save(sessions, False, lambda uow: uow.keep(old))
     changed = read(sessions, old.id)
 
     def change(uow: Any) -> None:
         assert not uow.seen("handler", str(new_id()))
-        uow.session.add_all([changed, new])
+        uow.keep(changed)
+        uow.keep(new)
         changed.rename("b")
         new.rename("a")
         uow.later(NOTE, text="x")
@@ -208,26 +212,26 @@ def test_what_begins_no_transaction_is_one_message(sessions: Sessions) -> None:
     assert len(rows(sessions, notes)) == 1
 
 
-@both
-def test_nothing_to_save_is_nothing_done(sessions: Sessions, begun: bool) -> None:
+@every_way
+def test_nothing_to_save_is_nothing_done(sessions: Sessions, begun: bool | None) -> None:
     with unit(sessions, begun) as uow, statements(sessions) as seen:
         uow.commit()
     assert seen == []
 
 
-@both
+@every_way
 @pytest.mark.parametrize("failing", ["object", "later", "note"])
-def test_one_write_that_fails_undoes_all_and_wakes_nobody(sessions: Sessions, begun: bool, failing: str) -> None:
+def test_one_write_that_fails_undoes_all_and_wakes_nobody(sessions: Sessions, begun: bool | None, failing: str) -> None:
     taken = Thing(title="taken")
     event_id = str(new_id())
-    save(sessions, False, lambda uow: uow.session.add(taken))
+    save(sessions, False, lambda uow: uow.keep(taken))
     save(sessions, False, lambda uow: (uow.later(NOTE, text="taken"), uow.note("handler", event_id)))
     woken: list[bool] = []
     forget = outbox.on_commit(lambda: woken.append(True))
 
     def change(uow: Any) -> None:
         thing = Thing()
-        uow.session.add(thing)
+        uow.keep(thing)
         thing.rename("taken" if failing == "object" else "free")
         uow.later(NOTE, text="taken" if failing == "later" else "free")
         uow.note("handler", event_id if failing == "note" else str(new_id()))
@@ -241,8 +245,8 @@ def test_one_write_that_fails_undoes_all_and_wakes_nobody(sessions: Sessions, be
     assert woken == []
 
 
-@both
-def test_a_unit_of_work_is_committed_once(sessions: Sessions, begun: bool) -> None:
+@every_way
+def test_a_unit_of_work_is_committed_once(sessions: Sessions, begun: bool | None) -> None:
     with unit(sessions, begun) as uow:
         uow.later(NOTE, text="x")
         uow.commit()
@@ -253,35 +257,37 @@ def test_a_unit_of_work_is_committed_once(sessions: Sessions, begun: bool) -> No
 
 def test_many_events_are_sent_in_their_order_and_fill_no_memory(sessions: Sessions) -> None:
     thing = Thing()
-    save(sessions, False, lambda uow: uow.session.add(thing))
+    save(sessions, False, lambda uow: uow.keep(thing))
     before = writes._joined.cache_info().currsize
     for number in range(1, 60):
         known = read(sessions, thing.id)
         for _ in range(number):
             known.rename(f"{number}")
-        save(sessions, number % 2 == 0, lambda uow, known=known: uow.session.add(known))
+        save(sessions, WAYS[number % 3], lambda uow, known=known: uow.keep(known))
     queued = [each["envelope"]["sequence"] for each in rows(sessions, events)]
     assert queued == list(range(1, 60 * 59 // 2 + 1))
     assert writes._joined.cache_info().currsize - before <= 2 * writes.AT_MOST
 
 
-@both
-def test_percent_signs_and_colons_in_a_form_and_in_a_value_stay_what_they_are(sessions: Sessions, begun: bool) -> None:
+@every_way
+def test_percent_signs_and_colons_in_a_form_and_in_a_value_stay_what_they_are(
+    sessions: Sessions, begun: bool | None
+) -> None:
     form = Form("INSERT INTO notes (text) SELECT :text || '%' || (7 % 4)::text || '%s'", {"text": sa.Text()})
     save(sessions, begun, lambda uow: uow.later(form, text="%(text)s :text %"))
     assert [each["text"] for each in rows(sessions, notes)] == ["%(text)s :text %%3%s"]
 
 
-@both
-def test_a_condition_goes_before_the_objects(sessions: Sessions, begun: bool) -> None:
+@every_way
+def test_a_condition_goes_before_the_objects(sessions: Sessions, begun: bool | None) -> None:
     free = refusing(things, found_by=["label"], other_than=["id"])
     first, second = Thing(title="x"), Thing(title="x")
-    save(sessions, begun, lambda uow: (uow.session.add(first), uow.first_of_all(free, label="x", id=first.id)))
+    save(sessions, begun, lambda uow: (uow.keep(first), uow.first_of_all(free, label="x", id=first.id)))
     with pytest.raises(Overtaken):  # No constraint is broken: the condition came first.
         save(
             sessions,
             begun,
-            lambda uow: (uow.session.add(second), uow.first_of_all(free, label="x", id=second.id)),
+            lambda uow: (uow.keep(second), uow.first_of_all(free, label="x", id=second.id)),
         )
     assert [each["id"] for each in rows(sessions)] == [first.id]
 
@@ -289,70 +295,70 @@ def test_a_condition_goes_before_the_objects(sessions: Sessions, begun: bool) ->
 def test_a_condition_on_others_does_not_find_what_the_transaction_has_added_itself(sessions: Sessions) -> None:
     thing = Thing(title="x")
     with unit(sessions, True) as uow:
-        uow.session.add(thing)
+        uow.keep(thing)
         uow.first_of_all(refusing(things, found_by=["label"], other_than=["id"]), label="x", id=thing.id)
         uow.session.flush()
         uow.commit()
     assert len(rows(sessions)) == 1
 
 
-@both
-def test_what_is_held_is_as_it_was_read(sessions: Sessions, begun: bool) -> None:
+@every_way
+def test_what_is_held_is_as_it_was_read(sessions: Sessions, begun: bool | None) -> None:
     thing = Thing(title="old")
-    save(sessions, False, lambda uow: uow.session.add(thing))
+    save(sessions, False, lambda uow: uow.keep(thing))
     held = holding(things, found_by=["id", "sequence"])
     seen = {"id": thing.id, "sequence": read(sessions, thing.id).sequence}
     save(sessions, begun, lambda uow: (uow.later(held, **seen), uow.later(NOTE, text="held")))
     known = read(sessions, thing.id)
     known.rename("new")
-    save(sessions, False, lambda uow: uow.session.add(known))
+    save(sessions, False, lambda uow: uow.keep(known))
     with pytest.raises(Overtaken):
         save(sessions, begun, lambda uow: (uow.later(NOTE, text="lost"), uow.later(held, **seen)))
     assert [each["text"] for each in rows(sessions, notes)] == ["held"]
 
 
-@both
-def test_of_two_who_read_the_same_the_second_is_told(sessions: Sessions, begun: bool) -> None:
+@every_way
+def test_of_two_who_read_the_same_the_second_is_told(sessions: Sessions, begun: bool | None) -> None:
     thing = Thing(title="old")
-    save(sessions, False, lambda uow: uow.session.add(thing))
+    save(sessions, False, lambda uow: uow.keep(thing))
     first, second = read(sessions, thing.id), read(sessions, thing.id)
     for each in (first, second):
         each.rename("first" if each is first else "second")
-    save(sessions, begun, lambda uow: uow.session.add(first))
+    save(sessions, begun, lambda uow: uow.keep(first))
     with pytest.raises(Overtaken):
-        save(sessions, begun, lambda uow: (uow.session.add_all([second, Thing()]), uow.later(NOTE, text="x")))
+        save(sessions, begun, lambda uow: (uow.keep(second), uow.keep(Thing()), uow.later(NOTE, text="x")))
     assert [each["label"] for each in rows(sessions)] == ["first"]
     assert [len(rows(sessions, table)) for table in (notes, events)] == [0, 1]
 
 
-@both
-def test_what_was_deleted_meanwhile_is_not_brought_back(sessions: Sessions, begun: bool) -> None:
+@every_way
+def test_what_was_deleted_meanwhile_is_not_brought_back(sessions: Sessions, begun: bool | None) -> None:
     thing = Thing()
-    save(sessions, False, lambda uow: uow.session.add(thing))
+    save(sessions, False, lambda uow: uow.keep(thing))
     known = read(sessions, thing.id)
     with sessions.engine.begin() as connection:
         connection.execute(sa.delete(things))
     known.rename("back")
     with pytest.raises(Overtaken):
-        save(sessions, begun, lambda uow: uow.session.add(known))
+        save(sessions, begun, lambda uow: uow.keep(known))
     assert rows(sessions) == []
 
 
-@both
-def test_a_column_that_was_not_changed_is_not_written(sessions: Sessions, begun: bool) -> None:
+@every_way
+def test_a_column_that_was_not_changed_is_not_written(sessions: Sessions, begun: bool | None) -> None:
     thing = Thing(title="old", data=[1])
-    save(sessions, False, lambda uow: uow.session.add(thing))
+    save(sessions, False, lambda uow: uow.keep(thing))
     known = read(sessions, thing.id)
     with sessions.engine.begin() as connection:
         connection.execute(sa.update(things).values(data=[2]))
     known.rename("new")
-    save(sessions, begun, lambda uow: uow.session.add(known))
+    save(sessions, begun, lambda uow: uow.keep(known))
     assert [(each["label"], each["data"], each["sequence"]) for each in rows(sessions)] == [("new", [2], 1)]
 
 
 def test_events_of_one_subject_are_numbered_and_queued_in_the_same_order(sessions: Sessions) -> None:
     thing = Thing()
-    save(sessions, False, lambda uow: uow.session.add(thing))
+    save(sessions, False, lambda uow: uow.keep(thing))
 
     def rename(index: int) -> None:
         while True:
@@ -360,7 +366,7 @@ def test_events_of_one_subject_are_numbered_and_queued_in_the_same_order(session
             for step in range(2):
                 known.rename(f"{index} {step}")
             try:
-                save(sessions, index % 2 == 0, lambda uow, known=known: uow.session.add(known))
+                save(sessions, WAYS[index % 3], lambda uow, known=known: uow.keep(known))
             except Overtaken:
                 continue
             return
@@ -371,8 +377,37 @@ def test_events_of_one_subject_are_numbered_and_queued_in_the_same_order(session
     assert queued == list(range(1, 33))
 
 
-@both
-def test_an_event_that_many_note_at_once_is_dealt_with_once(sessions: Sessions, begun: bool) -> None:
+@pytest.mark.parametrize("more", [0, writes.AT_MOST])
+@pytest.mark.parametrize("begin", [False, True])
+def test_what_was_kept_before_the_session_was_asked_for_is_saved_too(
+    sessions: Sessions, begin: bool, more: int
+) -> None:
+    """… with its events, in the order in which it was kept, be it by the session or in several messages."""
+    old = Thing()
+    save(sessions, None, lambda uow: uow.keep(old))
+    changed, others = read(sessions, old.id), [Thing() for _ in range(2 + more)]
+    with unit(sessions, None) as uow:
+        for each in (*others[:2], changed):
+            uow.keep(each)
+            uow.keep(each)
+            each.rename(str(each.id))
+        assert uow.is_adding(others[0].id)
+        assert not uow.is_adding(changed.id)
+        if begin:
+            assert {each.id for each in uow.session.new} == {each.id for each in others[:2]}
+            uow.session.execute(sa.text("select 1"))
+        for each in others[2:]:
+            uow.keep(each)
+        uow.commit()
+    assert {row["id"] for row in rows(sessions)} == {old.id, *(each.id for each in others)}
+    assert read(sessions, old.id).title == str(old.id)
+    with sessions() as session:
+        told = session.scalars(sa.text("select envelope->>'subject' from outbox order by position")).all()
+    assert told == [str(each.id) for each in (*others[:2], changed)]
+
+
+@every_way
+def test_an_event_that_many_note_at_once_is_dealt_with_once(sessions: Sessions, begun: bool | None) -> None:
     event_id = str(new_id())
     barrier = threading.Barrier(8)
 
@@ -392,9 +427,9 @@ def test_an_event_that_many_note_at_once_is_dealt_with_once(sessions: Sessions, 
 
 def test_what_is_written_at_once_stays_whatever_comes_after(sessions: Sessions) -> None:
     form = Form("INSERT INTO notes (text) VALUES (:text) RETURNING text", {"text": sa.Text()})
-    with unit(sessions, begun=False) as uow:
+    with unit(sessions, begun=None) as uow:
         assert uow.at_once(form, text="kept") == "kept"
-        uow.session.add(Thing())
+        uow.keep(Thing())
     assert [len(rows(sessions, table)) for table in (things, notes)] == [0, 1]
     with unit(sessions, begun=True) as uow, pytest.raises(RuntimeError):
         uow.at_once(form, text="undone with the rest")
@@ -402,24 +437,24 @@ def test_what_is_written_at_once_stays_whatever_comes_after(sessions: Sessions) 
 
 def test_a_read_sees_what_its_transaction_has_locked_and_changed(sessions: Sessions) -> None:
     thing = Thing(title="old")
-    save(sessions, False, lambda uow: uow.session.add(thing))
+    save(sessions, False, lambda uow: uow.keep(thing))
     title = sa.select(things.c.label)
     with unit(sessions, begun=True) as uow:
         uow.session.execute(sa.update(things).values(label="new"))
         assert uow.first(title).label == "new"
-    with unit(sessions, begun=False) as uow:
+    with unit(sessions, begun=None) as uow:
         assert uow.first(title).label == "old"
         assert uow.first(title.where(things.c.label == "new")) is None
 
 
-@both
-def test_a_deletion_and_a_change_without_a_version_are_saved_as_well(sessions: Sessions, begun: bool) -> None:
+@every_way
+def test_a_deletion_and_a_change_without_a_version_are_saved_as_well(sessions: Sessions, begun: bool | None) -> None:
     thing, note = Thing(), Note("old")
-    save(sessions, False, lambda uow: uow.session.add_all([thing, note]))
+    save(sessions, False, lambda uow: (uow.keep(thing), uow.keep(note)))
     make_transient_to_detached(note)
 
     def change(uow: Any) -> None:
-        uow.session.add(note)
+        uow.keep(note)
         note.text = "new"
 
     save(sessions, begun, change)
@@ -427,15 +462,15 @@ def test_a_deletion_and_a_change_without_a_version_are_saved_as_well(sessions: S
 
     def delete(uow: Any) -> None:
         known = read(sessions, thing.id)
-        uow.session.add(known)
+        uow.keep(known)
         uow.session.delete(known)
 
     save(sessions, begun, delete)
     assert rows(sessions) == []
 
 
-@both
-def test_a_server_that_goes_away_while_it_saves_leaves_the_outcome_open(sessions: Sessions, begun: bool) -> None:
+@every_way
+def test_a_server_that_goes_away_while_it_saves_leaves_the_outcome_open(sessions: Sessions, begun: bool | None) -> None:
     """In a transaction only the commit itself does: what is lost before it has not happened."""
     slow = Form("INSERT INTO notes (text) SELECT 'slow' FROM pg_sleep(20)", {})
     errors: list[Exception] = []

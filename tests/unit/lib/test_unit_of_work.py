@@ -64,13 +64,20 @@ def test_the_constraint_that_was_broken(original, name):
 
 def test_leaving_without_a_commit_closes_the_session():
     closed = []
-    made = SimpleNamespace(close=lambda: closed.append(True))
+    made = SimpleNamespace(close=lambda: closed.append(True), add_all=list, info={})
 
     def fail():
         with uow.SqlUnitOfWork(lambda: made) as unit:
+            assert unit.session is made
             assert unit.session is made
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     assert closed == [True]
+
+
+def test_who_needs_no_session_makes_none():
+    with uow.SqlUnitOfWork(None) as unit:
+        unit.keep(Thing())
+        assert not unit.has_begun
