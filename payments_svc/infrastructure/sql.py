@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Self
+from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -30,29 +31,29 @@ from payments_svc.infrastructure.tables import customers, idempotency_claims, pa
 
 
 class SqlPayments:
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
 
     def add(self, payment: Payment) -> None:
-        self._session.add(payment)
+        self._uow.keep(payment)
 
     def get(self, payment_id: UUID) -> Payment:
-        payment = self._session.get(Payment, payment_id, with_for_update=True)
+        payment = self._uow.session.get(Payment, payment_id, with_for_update=True)
         if payment is None:
             raise PaymentNotFound("there is no such payment")
         return payment
 
     def look(self, payment_id: UUID) -> Payment:
-        payment = self._session.get(Payment, payment_id)
+        payment = self._uow.session.get(Payment, payment_id)
         if payment is None:
             raise PaymentNotFound("there is no such payment")
         return payment
 
     def take_due(self, now: datetime, *, until: datetime, at_most: int, only: UUID | None = None) -> list[UUID]:
-        return _take_due(self._session, payments, now, until, at_most, only)
+        return _take_due(self._uow.session, payments, now, until, at_most, only)
 
     def find_by_reference(self, customer_id: UUID, reference: str) -> UUID | None:
-        return self._session.execute(
+        return self._uow.session.execute(
             sa.select(payments.c.id).where(
                 payments.c.customer_id == customer_id,
                 payments.c.reference == reference,
@@ -62,20 +63,20 @@ class SqlPayments:
 
 
 class SqlRefunds:
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
 
     def add(self, refund: Refund) -> None:
-        self._session.add(refund)
+        self._uow.keep(refund)
 
     def get(self, refund_id: UUID) -> Refund:
-        refund = self._session.get(Refund, refund_id, with_for_update=True)
+        refund = self._uow.session.get(Refund, refund_id, with_for_update=True)
         if refund is None:
             raise RefundNotFound("there is no such refund")
         return refund
 
     def look(self, refund_id: UUID) -> Refund:
-        refund = self._session.get(Refund, refund_id)
+        refund = self._uow.session.get(Refund, refund_id)
         if refund is None:
             raise RefundNotFound("there is no such refund")
         return refund
@@ -83,10 +84,10 @@ class SqlRefunds:
     def open_of(self, payment_id: UUID, *, at_most: int) -> list[UUID]:
         is_open = refunds.c.status.in_((RefundStatus.PENDING, RefundStatus.UNKNOWN))
         query = sa.select(refunds.c.id).where(refunds.c.payment_id == payment_id, is_open)
-        return list(self._session.execute(query.order_by(refunds.c.id).limit(at_most)).scalars())
+        return list(self._uow.session.execute(query.order_by(refunds.c.id).limit(at_most)).scalars())
 
     def take_due(self, now: datetime, *, until: datetime, at_most: int, only: UUID | None = None) -> list[UUID]:
-        return _take_due(self._session, refunds, now, until, at_most, only)
+        return _take_due(self._uow.session, refunds, now, until, at_most, only)
 
 
 def _take_due(
@@ -121,7 +122,6 @@ _TAKE_CLAIM = insert_unless_there(idempotency_claims, "ON CONSTRAINT idempotency
 class SqlCustomers:
     def __init__(self, uow: SqlUnitOfWork) -> None:
         self._uow = uow
-        self._session = uow.session
 
     def add(self, customer: Customer) -> None:
         self._uow.later(_ADD_QUIETLY, **_row(customer))
@@ -138,48 +138,48 @@ class SqlCustomers:
         return self._lock(customer.id) or replace(customer, status=CustomerStatus.DELETED)
 
     def bury(self, customer: Customer, now: datetime) -> None:
-        self._session.execute(_BURY, {"id": customer.id, "deleted_at": now})
+        self._uow.session.execute(_BURY, {"id": customer.id, "deleted_at": now})
         # The lock keeps new ones away: whoever opens a payment locks its customer first.
         paid = sa.select(payments.c.id).where(payments.c.customer_id == customer.id).limit(1)
-        if customer in self._session and self._session.execute(paid).first() is None:
-            self._session.delete(customer)
+        if customer in self._uow.session and self._uow.session.execute(paid).first() is None:
+            self._uow.session.delete(customer)
 
     def _lock(self, customer_id: UUID) -> Customer | None:
         # Exclusive also for those who only look: shared locks that overlap without end would keep a writer waiting
         # for ever. FOR NO KEY UPDATE, so that a refund by the staff, which is of a payment, need not wait.
-        return self._session.get(Customer, customer_id, with_for_update={"key_share": True}, populate_existing=True)
+        return self._uow.session.get(Customer, customer_id, with_for_update={"key_share": True}, populate_existing=True)
 
     def _add(self, customer: Customer) -> bool:
         """Add the customer; False if there is one, or was one until its account was deleted.
 
         Only a deletion removes a customer, so one that cannot be added and is not there has a tombstone.
         """
-        inserted = self._session.execute(_ADD_CUSTOMER, _row(customer))
+        inserted = self._uow.session.execute(_ADD_CUSTOMER, _row(customer))
         if not inserted.rowcount:  # type: ignore[attr-defined]  # a CursorResult, as of every INSERT
             return False
         # Looked for only now: the INSERT has waited for a deletion that was under way, and no other can begin.
-        if self._session.execute(_TOMBSTONE, {"customer_id": customer.id}).first() is not None:
-            self._session.execute(sa.delete(customers).where(customers.c.id == customer.id))
+        if self._uow.session.execute(_TOMBSTONE, {"customer_id": customer.id}).first() is not None:
+            self._uow.session.execute(sa.delete(customers).where(customers.c.id == customer.id))
             return False
         # The row is there, so the object is not to be inserted once more; its later changes are to be written.
         make_transient_to_detached(customer)
-        self._session.add(customer)
+        self._uow.keep(customer)
         return True
 
 
 class SqlClaims:
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
 
     def take(self, claim: Claim) -> Claim:
         row = {column.key: getattr(claim, column.key) for column in idempotency_claims.columns}
-        inserted = self._session.execute(_TAKE_CLAIM, row)
+        inserted = self._uow.session.execute(_TAKE_CLAIM, row)
         if inserted.rowcount:  # type: ignore[attr-defined]  # a CursorResult, as of every INSERT
             # The row is there, so the object is not to be inserted once more; its later changes are to be written.
             make_transient_to_detached(claim)
-            self._session.add(claim)
+            self._uow.keep(claim)
             return claim
-        return self._session.execute(
+        return self._uow.session.execute(
             sa.select(Claim)
             .where(
                 idempotency_claims.c.user_id == claim.user_id,
@@ -190,14 +190,14 @@ class SqlClaims:
         ).scalar_one()
 
     def find(self, attempt_id: UUID) -> Claim | None:
-        return self._session.get(Claim, attempt_id, with_for_update=True)
+        return self._uow.session.get(Claim, attempt_id, with_for_update=True)
 
     def forget_answers(self, before: datetime, *, at_most: int) -> int:
         attempt_id, finished_at = idempotency_claims.c.attempt_id, idempotency_claims.c.finished_at
         old = sa.select(attempt_id).where(finished_at <= before, idempotency_claims.c.answer.is_not(None))
         # Whoever else is at it gets others.
         old = old.order_by(finished_at).limit(at_most).with_for_update(skip_locked=True)
-        forgotten = self._session.execute(
+        forgotten = self._uow.session.execute(
             sa.update(idempotency_claims).where(attempt_id.in_(old)).values(answer=None),
             execution_options={"synchronize_session": False},
         )
@@ -207,30 +207,43 @@ class SqlClaims:
 class PaymentsUnitOfWork(SqlUnitOfWork):
     """One transaction on the payments database."""
 
-    payments: SqlPayments
-    refunds: SqlRefunds
-    customers: SqlCustomers
-    claims: SqlClaims
-    ledger: SqlLedger
-    audit: SqlAuditTrail
-    payment_methods: SqlPaymentMethods
-    notices: SqlNotices
+    @cached_property
+    def payments(self) -> SqlPayments:
+        return SqlPayments(self)
 
-    def __enter__(self) -> Self:
-        super().__enter__()
-        self.payments = SqlPayments(self.session)
-        self.refunds = SqlRefunds(self.session)
-        self.customers = SqlCustomers(self)
-        self.claims = SqlClaims(self.session)
-        self.ledger = SqlLedger(self)
-        self.audit = SqlAuditTrail(self)
-        self.payment_methods = SqlPaymentMethods(self)
-        self.notices = SqlNotices(self)
-        return self
+    @cached_property
+    def refunds(self) -> SqlRefunds:
+        return SqlRefunds(self)
+
+    @cached_property
+    def customers(self) -> SqlCustomers:
+        return SqlCustomers(self)
+
+    @cached_property
+    def claims(self) -> SqlClaims:
+        return SqlClaims(self)
+
+    @cached_property
+    def ledger(self) -> SqlLedger:
+        return SqlLedger(self)
+
+    @cached_property
+    def audit(self) -> SqlAuditTrail:
+        return SqlAuditTrail(self)
+
+    @cached_property
+    def payment_methods(self) -> SqlPaymentMethods:
+        return SqlPaymentMethods(self)
+
+    @cached_property
+    def notices(self) -> SqlNotices:
+        return SqlNotices(self)
 
     def take_up(self, claim: Claim, payment: Payment, refund: Refund | None) -> None:
         # Each UPDATE names the version that it changes (`map_domain`). A refund changes with its payment only.
-        self.session.add_all(each for each in (claim, payment, refund) if each is not None)
+        for each in (claim, payment, refund):
+            if each is not None:
+                self.keep(each)
 
     def commit(self) -> None:
         try:

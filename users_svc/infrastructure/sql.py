@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any, Self
+from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -53,7 +54,6 @@ _BY_ID = sa.select(profiles).where(profiles.c.id == sa.bindparam("user_id"))
 class SqlAccountStates:
     def __init__(self, uow: SqlUnitOfWork) -> None:
         self._uow = uow
-        self._session = uow.session
 
     def add(self, account: AccountState) -> None:
         self._uow.later(_ADD_STATE, **_row(account_states, account))
@@ -65,35 +65,34 @@ class SqlAccountStates:
         found = self._locked(account.id)
         if found is not None:
             return found
-        inserted = self._session.execute(_ADD_STATE_UNLESS_THERE, _row(account_states, account))
+        inserted = self._uow.session.execute(_ADD_STATE_UNLESS_THERE, _row(account_states, account))
         if not inserted.rowcount:  # type: ignore[attr-defined]  # a CursorResult, as of every INSERT
             # Only a deletion removes a state: one that has gone since the INSERT has left a tombstone.
             return self._locked(account.id)
         # Looked for only now: the INSERT has waited for a deletion that was under way, and no other can begin.
-        if self._session.execute(_TOMBSTONE, {"account_id": account.id}).first() is not None:
-            self._session.execute(sa.delete(account_states).where(account_states.c.id == account.id))
+        if self._uow.session.execute(_TOMBSTONE, {"account_id": account.id}).first() is not None:
+            self._uow.session.execute(sa.delete(account_states).where(account_states.c.id == account.id))
             return None
         # The row is there, so the object is not to be inserted once more; its later changes are to be written.
         make_transient_to_detached(account)
-        self._session.add(account)
+        self._uow.keep(account)
         return account
 
     def _locked(self, account_id: UUID) -> AccountState | None:
-        return self._session.execute(
+        return self._uow.session.execute(
             sa.select(AccountState).where(account_states.c.id == account_id).with_for_update(),
             # Another transaction may have written since this one looked without a lock.
             execution_options={"populate_existing": True},
         ).scalar_one_or_none()
 
     def bury(self, account: AccountState, now: datetime) -> None:
-        self._session.execute(_BURY, {"id": account.id, "deleted_at": now})
-        self._session.delete(account)
+        self._uow.session.execute(_BURY, {"id": account.id, "deleted_at": now})
+        self._uow.session.delete(account)
 
 
 class SqlProfiles:
     def __init__(self, uow: SqlUnitOfWork) -> None:
         self._uow = uow
-        self._session = uow.session
 
     def add(self, profile: Profile) -> None:
         self._uow.later(_ADD, **_row(profiles, profile))
@@ -102,23 +101,23 @@ class SqlProfiles:
 
     def add_or_get(self, profile: Profile) -> Profile:
         # Only the id may clash in silence: a clash of anything else is two people's and has to be heard.
-        self._session.execute(_ADD_UNLESS_THERE, _row(profiles, profile))
-        self._session.execute(_ADD_COUNTS_UNLESS_THERE, _no_connections(profile))
-        return self._session.execute(
+        self._uow.session.execute(_ADD_UNLESS_THERE, _row(profiles, profile))
+        self._uow.session.execute(_ADD_COUNTS_UNLESS_THERE, _no_connections(profile))
+        return self._uow.session.execute(
             sa.select(Profile).where(profiles.c.id == profile.id).with_for_update(),
             # Another transaction may have written since this one looked without a lock.
             execution_options={"populate_existing": True},
         ).scalar_one()
 
     def get(self, user_id: UUID) -> Profile | None:
-        return self._session.execute(
+        return self._uow.session.execute(
             # Not against those who add a connection or a notification and so refer to it.
             sa.select(Profile).where(profiles.c.id == user_id).with_for_update(key_share=True),
             execution_options={"populate_existing": True},
         ).scalar_one_or_none()
 
     def remove(self, user_id: UUID) -> None:
-        self._session.execute(sa.delete(profiles).where(profiles.c.id == user_id))
+        self._uow.session.execute(sa.delete(profiles).where(profiles.c.id == user_id))
 
 
 def _row(table: sa.Table, each: object) -> dict[str, Any]:
@@ -154,24 +153,33 @@ class SqlStatistics:
 class UsersUnitOfWork(SqlUnitOfWork):
     """One transaction on the users database."""
 
-    accounts: SqlAccountStates
-    profiles: SqlProfiles
-    statistics: SqlStatistics
-    handles: SqlHandles
-    connections: SqlConnections
-    preferences: SqlPreferences
-    notifications: SqlNotifications
+    @cached_property
+    def accounts(self) -> SqlAccountStates:
+        return SqlAccountStates(self)
 
-    def __enter__(self) -> Self:
-        super().__enter__()
-        self.accounts = SqlAccountStates(self)
-        self.profiles = SqlProfiles(self)
-        self.statistics = SqlStatistics(self)
-        self.handles = SqlHandles(self)
-        self.connections = SqlConnections(self)
-        self.preferences = SqlPreferences(self)
-        self.notifications = SqlNotifications(self)
-        return self
+    @cached_property
+    def profiles(self) -> SqlProfiles:
+        return SqlProfiles(self)
+
+    @cached_property
+    def statistics(self) -> SqlStatistics:
+        return SqlStatistics(self)
+
+    @cached_property
+    def handles(self) -> SqlHandles:
+        return SqlHandles(self)
+
+    @cached_property
+    def connections(self) -> SqlConnections:
+        return SqlConnections(self)
+
+    @cached_property
+    def preferences(self) -> SqlPreferences:
+        return SqlPreferences(self)
+
+    @cached_property
+    def notifications(self) -> SqlNotifications:
+        return SqlNotifications(self)
 
     def commit(self) -> None:
         try:
