@@ -173,8 +173,11 @@ class Link:
                 message.properties["message_id"] = mark = secrets.token_hex(8)
             # Events carry headers of strangers. What cannot be sent costs its sender an exception here, and below
             # everybody the connection.
-            if len(message._serialize_properties()) > LONGEST_PROPERTIES:
+            written = message._serialize_properties()
+            if len(written) > LONGEST_PROPERTIES:
                 raise ValueError("the message's properties are too long")
+            # Not written a second time.
+            message._serialize_properties = lambda: written
         if not self._write_lock.acquire(timeout=max(0.0, timeout)):
             raise BrokerUnavailable("the connection to the broker is stalled", retry_after=1)
         try:

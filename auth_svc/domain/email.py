@@ -15,7 +15,8 @@ MAX_LOCAL = 64
 MAX_LABEL = 63
 #: RFC 2047
 ENCODED_WORD = re.compile(r"=\?[^?]+\?[BbQq]\?[^?]*\?=")
-ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]")
+ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+")
+ASCII_LABEL = re.compile(r"[A-Za-z0-9-]+")
 
 
 class InvalidEmail(Invalid):
@@ -42,9 +43,9 @@ def key_of(address: str) -> str:
 
 def _is_atom(text: str) -> bool:
     """True for a dot-separated piece of a local part (RFC 5322 dot-atom, RFC 6531 for other alphabets)."""
-    return bool(text) and all(
-        ATOM.match(each) if each.isascii() else unicodedata.category(each)[0] in "LMNS" for each in text
-    )
+    if text.isascii():
+        return ATOM.fullmatch(text) is not None
+    return all(ATOM.match(each) if each.isascii() else unicodedata.category(each)[0] in "LMNS" for each in text)
 
 
 def _is_label(text: str) -> bool:
@@ -53,7 +54,11 @@ def _is_label(text: str) -> bool:
         0 < len(text) <= MAX_LABEL
         and not text.startswith("-")
         and not text.endswith("-")
-        and all(each == "-" or unicodedata.category(each)[0] in "LMN" for each in text)
+        and (
+            ASCII_LABEL.fullmatch(text) is not None
+            if text.isascii()
+            else all(each == "-" or unicodedata.category(each)[0] in "LMN" for each in text)
+        )
     )
 
 

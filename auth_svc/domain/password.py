@@ -106,6 +106,8 @@ def comparable(text: str) -> str:
 
 def _folded(text: str) -> str:
     """Return `text` in one case and without accents, as people bend their own names."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text).casefold()
     return "".join(each for each in decomposed if not unicodedata.combining(each))
 

@@ -217,5 +217,7 @@ def spoken(time: timedelta) -> str:
     return " ".join(parts[:2]) or "0 seconds"
 
 
+@lru_cache(maxsize=64)
 def _wrap(text: str) -> str:
+    # Nearly all that is wrapped is the same in every mail of a kind.
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
