@@ -13,6 +13,7 @@ import requests
 from benchmarks import load, scripts
 from benchmarks.contender import Contender
 from benchmarks.servers import Servers
+from deploy.local.system import HUGE_PAGES
 
 PASSWORD = "SecurePass123!"
 HASHING = "argon2id alone"
@@ -27,7 +28,11 @@ def contenders(servers: Servers) -> dict[str, list[Contender]]:
         json.dumps({"email": each["user"]["email"], "password": PASSWORD, "device_token": each["device_token"]})
         for each in people
     ]
-    alone = Contender(HASHING, load.argon2)
+    # As the library comes, and in the memory that auth_svc gives it.
+    alone = [
+        Contender(HASHING, load.argon2),
+        Contender(f"{HASHING}, huge pages", lambda seconds: load.argon2(seconds, GLIBC_TUNABLES=HUGE_PAGES)),
+    ]
 
     def refresh(seconds: float) -> load.Figures:
         # New ones each time: what a run has left of its tokens has been used.
@@ -36,7 +41,7 @@ def contenders(servers: Servers) -> dict[str, list[Contender]]:
 
     return {
         "login": [
-            alone,
+            *alone,
             Contender(
                 "Leveret",
                 lambda seconds: load.wrk(f"{url}/auth/login", seconds, script=scripts.IN_TURN, lines=logins),
@@ -44,7 +49,7 @@ def contenders(servers: Servers) -> dict[str, list[Contender]]:
             ),
         ],
         "register": [
-            alone,
+            *alone,
             Contender(
                 "Leveret",
                 lambda seconds: load.wrk(f"{url}/auth/register", seconds, script=scripts.REGISTER),

@@ -110,11 +110,13 @@ class SqlUnitOfWork:
             return write_at_once(self._sessions.engine, [Write(form, values)])
 
     def first_at_once(self, statement: sa.sql.selectable.TextualSelect, **parameters: Any) -> sa.Row[Any] | None:
-        """Return the first row of a SELECT that writes, too (``WITH … AS (INSERT …)``): as `at_once` and as `first`."""
+        """Return the first row of a SELECT that writes, too (``WITH … AS (INSERT …)``): as `at_once` and as `first`.
+
+        For what may have been written without harm although its answer was lost: that is told as of a read.
+        """
         if self.has_begun:
             raise RuntimeError("the transaction has begun: nothing can be written beside it")
-        with saving():
-            return self._first(statement, parameters)
+        return self._first(statement, parameters)
 
     def first_time(self, handler: str, event_id: str) -> bool:
         """Note that `handler` saw the event, in this transaction; False if it did before.

@@ -13,6 +13,15 @@ from deploy.local.environment import SERVICES, is_ours, names_in, number
 from deploy.local.ports import is_free
 from deploy.local.supervisor import Command
 
+#: What glibc is told in the processes that hash passwords (`man ld.so`, GLIBC_TUNABLES). A hash walks through 19 MiB in
+#: no order: in pages of 4 KiB the processor spends a good part of its time looking up where they are. With huge pages
+#: it does not, and they need a single heap that is kept: the memory of threads' own heaps, and what is given back and
+#: asked for again, is in small pages. Where the kernel has none (/sys/kernel/mm/transparent_hugepage), nothing changes.
+HUGE_PAGES = (
+    "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1"
+    ":glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=1073741824"
+)
+
 
 @dataclass(frozen=True)
 class Listener:
@@ -84,6 +93,11 @@ def for_shell(environ: Mapping[str, str], project: Path) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name in known or is_ours(name)}
 
 
+def memory_settings(process: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a process gets beside the settings, as docker-compose.yml says it, too; what is given stays."""
+    return {"GLIBC_TUNABLES": environ.get("GLIBC_TUNABLES") or HUGE_PAGES} if process == "auth_svc" else {}
+
+
 def commands(python: Path, environ: Mapping[str, str]) -> list[Command]:
     """Return the processes: services first, the gateway in front of them."""
     instances = number(environ, "SERVICE_INSTANCES", 1, 1, 64)
@@ -97,7 +111,7 @@ def commands(python: Path, environ: Mapping[str, str]) -> list[Command]:
                 Command(
                     name=name if first else f"{name}.{instance}",
                     argv=[str(python), "-m", "lib.runner", name],
-                    env={} if first else {"HTTP_PORT": "0"},
+                    env=memory_settings(name, environ) | ({} if first else {"HTTP_PORT": "0"}),
                 )
             )
     found.append(Command(name="gateway", argv=[str(python), "-m", "gateway"], stage=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from deploy.local.system import HUGE_PAGES
 from lib import __version__
 from tests.architecture.files import COMPOSE_VARIABLE, PROCESSES, ROOT, SERVICES, check_schema, resolve, text_of
 
@@ -54,6 +55,17 @@ def test_every_image_has_an_exact_version(compose):
 
     assert len(images) == len(compose["services"])
     assert [each for each in images if not VERSION.fullmatch(each.partition(":")[2])] == []
+
+
+def test_passwords_are_hashed_in_the_same_memory_everywhere(compose):
+    told = {
+        name: each["environment"].get("GLIBC_TUNABLES")
+        for name, each in compose["services"].items()
+        if "environment" in each
+    }
+
+    assert told.pop("auth_svc") == HUGE_PAGES
+    assert set(told.values()) == {None}
 
 
 def test_rabbitmq_has_its_management_ui(compose):
@@ -173,7 +185,8 @@ def test_every_setting_reaches_the_processes(compose, settings):
     published = {"GATEWAY_PORT", "AUTH_HTTP_PORT", "USERS_HTTP_PORT", "PAYMENTS_HTTP_PORT"}
     handed = {name for each in (*PROCESSES, "migrate") for name in compose["services"][each]["environment"]}
 
-    assert handed == set(settings) - published
+    # The C library's own, which is no setting of ours.
+    assert handed - {"GLIBC_TUNABLES"} == set(settings) - published
 
 
 def test_mounted_files_exist(compose):

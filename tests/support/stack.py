@@ -14,6 +14,7 @@ from pathlib import Path
 import requests
 
 from deploy.local.ports import choose
+from deploy.local.system import memory_settings
 from tests.support.databases import ROOT
 from tests.support.waiting import eventually
 
@@ -63,7 +64,8 @@ class Stack:
     def start(self, *names: str, wait: bool = True, **environment: str) -> None:
         """Start processes; ``users_svc#2`` is a further instance, without HTTP."""
         for name in names:
-            extra = {"HTTP_PORT": "0"} if "#" in name else {}
+            extra = memory_settings(name.partition("#")[0], self.environment)
+            extra |= {"HTTP_PORT": "0"} if "#" in name else {}
             with self.log_file(name).open("ab") as log:
                 self._processes[name] = subprocess.Popen(
                     self.command(name),

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,6 +97,22 @@ def test_during_100_logins_at_once_another_call_is_answered_in_time(
     assert min(found) < 0.1, f"p99 of each round: {found}"
     assert "timeout" not in result["outcomes"]
     assert peak_memory(stack.pid("auth_svc")) < 150 * MIB + THREADS * 19 * MIB
+
+
+def huge_pages(pid: int) -> int:
+    """Return how many bytes of the process are in huge pages."""
+    with open(f"/proc/{pid}/smaps_rollup") as rollup:
+        (line,) = (line for line in rollup if line.startswith("AnonHugePages:"))
+    return int(line.split()[1]) * 1024
+
+
+def test_hashes_are_made_in_huge_pages_where_the_kernel_has_some(stack: Stack, logins: list[dict[str, str]]) -> None:
+    kernel = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    has_some = kernel.exists() and "[never]" not in kernel.read_text()
+    with logging_in(stack, logins, clients=8, seconds=1):
+        pass
+    # Kept between hashes: nobody is logging in any more.
+    assert (huge_pages(stack.pid("auth_svc")) > 19 * MIB) is has_some
 
 
 def test_what_would_wait_too_long_is_refused_at_once_and_told_when_to_come_back(

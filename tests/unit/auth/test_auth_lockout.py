@@ -71,6 +71,23 @@ def test_a_known_device_has_a_count_of_its_own(world):
     fail(world, password=ANN["password"], **known)
 
 
+def test_success_with_a_known_device_begins_its_own_count_anew_and_no_other(world):
+    known = {"device_token": world.ann.device_token}
+    fail(world, MOST)
+    for _ in range(MOST + 2):
+        assert sign_in(world.ports, **ANN, **known)
+    # What strangers have tried stays counted.
+    fail(world, password=ANN["password"])
+
+
+def test_success_with_a_strange_device_begins_the_addresss_count_anew(world):
+    bob = register_account(world.ports, email="bob@example.com", password="SecurePass123!", name="Bob")
+    strange = {"device_token": bob.device_token}
+    for _ in range(3):
+        fail(world, MOST - 1, **strange)
+        assert sign_in(world.ports, **ANN, **strange)
+
+
 @pytest.mark.parametrize("token", ["", "device/x/y/z", "ldt_made-up"])
 def test_a_made_up_device_token_changes_nothing(world, token):
     fail(world, MOST, device_token=token)
@@ -97,7 +114,10 @@ def test_a_new_password_makes_strangers_of_all_devices(world):
     assert fresh.device_token != world.ann.device_token
 
 
-def test_an_attempt_that_nobody_looked_at_does_not_count(world):
+@pytest.mark.parametrize("is_known", [False, True])
+def test_an_attempt_that_nobody_looked_at_does_not_count(world, is_known):
+    known = {"device_token": world.ann.device_token} if is_known else {}
+
     class Busy(type(world.hasher)):
         def verify(self, password_hash, password):
             raise Unavailable("too much to do", retry_after=1)
@@ -105,8 +125,8 @@ def test_an_attempt_that_nobody_looked_at_does_not_count(world):
     busy = replace(world.ports, hasher=Busy(world.store))
     for _ in range(MOST + 1):
         with pytest.raises(Unavailable):
-            sign_in(busy, **ANN)
-    assert sign_in(world.ports, **ANN)
+            sign_in(busy, **ANN, **known)
+    assert sign_in(world.ports, **ANN, **known)
 
 
 def test_when_too_many_fail_only_known_devices_are_looked_at(world):
@@ -146,8 +166,11 @@ def test_without_limits_nobody_is_locked_out():
     world = AuthWorld(rules=replace(RULES, lockout=LockoutPolicy(None, RULES.lockout.window)))
     register_account(world.ports, **ANN, name="Ann")
     fail(world, 50)
-    assert sign_in(world.ports, **ANN)
+    signed_in = sign_in(world.ports, **ANN)
     assert world.store.login_attempts == {}
+    with pytest.raises(TooManyFailures):
+        sign_in(world.ports, **ANN, known_device_only=True)
+    assert sign_in(world.ports, **ANN, device_token=signed_in.device_token, known_device_only=True)
 
 
 @pytest.mark.parametrize("status", ["disabled", "invited"])

@@ -51,6 +51,15 @@ def test_only_the_first_instance_has_the_fixed_port():
     ]
 
 
+def test_whoever_hashes_passwords_does_it_in_huge_pages_and_nobody_else():
+    def told(environ):
+        found = {each.name: each.env.get("GLIBC_TUNABLES") for each in system.commands(Path("python"), environ)}
+        return {name: value for name, value in found.items() if value is not None}
+
+    assert told({"SERVICE_INSTANCES": "2"}) == {"auth_svc": system.HUGE_PAGES, "auth_svc.2": system.HUGE_PAGES}
+    assert told({"GLIBC_TUNABLES": "glibc.malloc.arena_max=2"}) == {"auth_svc": "glibc.malloc.arena_max=2"}
+
+
 def test_running_processes_do_not_get_the_roles_that_may_do_more():
     environ = {
         "AUTH_DATABASE_URL": "a",
