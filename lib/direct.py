@@ -2,12 +2,14 @@
 
 For each statement SQLAlchemy makes an execution, a transaction and a description of the result. Where the statement is
 known beforehand, that costs more than all of the driver's work. What it promises is kept: its pool, its types, its
-errors, its events ``before_cursor_execute`` and ``after_cursor_execute`` (which get no execution context here).
+errors (but a value that a type refuses comes out as the type's own), its events ``before_cursor_execute`` and
+``after_cursor_execute`` (which get no execution context here).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -23,13 +25,21 @@ REMEMBERED = 500
 _Process = Callable[[Any], Any]
 
 
-def send(engine: sa.Engine, sql: str, values: Mapping[str, Any], receive: Callable[[Any], T]) -> T:
+def send(
+    engine: sa.Engine,
+    sql: str,
+    values: Mapping[str, Any],
+    receive: Callable[[Any], T],
+    *,
+    guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> T:
     """Send one message, and return what `receive` makes of the driver's cursor.
 
     :param sql: with ``%(name)s`` for each value
+    :param guard: what is to be around the message, and not around getting a connection for it
     :raises sa.exc.DBAPIError: as by SQLAlchemy's own execution
     """
-    with engine.connect() as connection:
+    with engine.connect() as connection, guard():
         driver: Any = connection.connection.dbapi_connection
         # Why not SQLAlchemy's isolation level: `lib.database.autocommit`.
         driver.autocommit = True

@@ -173,6 +173,9 @@ class Link:
                 message.properties["message_id"] = mark = secrets.token_hex(8)
             # Events carry headers of strangers. What cannot be sent costs its sender an exception here, and below
             # everybody the connection.
+            if isinstance(body, str):
+                # What py-amqp would add when it writes the frames.
+                message.properties.setdefault("content_encoding", "utf-8")
             written = message._serialize_properties()
             if len(written) > LONGEST_PROPERTIES:
                 raise ValueError("the message's properties are too long")

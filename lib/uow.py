@@ -106,8 +106,7 @@ class SqlUnitOfWork:
         """
         if self.has_begun:
             raise RuntimeError("the transaction has begun: nothing can be written beside it")
-        with saving():
-            return write_at_once(self._sessions.engine, [Write(form, values)])
+        return write_at_once(self._sessions.engine, [Write(form, values)], guard=saving)
 
     def first_at_once(self, statement: sa.sql.selectable.TextualSelect, **parameters: Any) -> sa.Row[Any] | None:
         """Return the first row of a SELECT that writes, too (``WITH … AS (INSERT …)``): as `at_once` and as `first`.
@@ -195,8 +194,7 @@ class SqlUnitOfWork:
             return bool(events)
         events = self._events()
         if writes := [*self._first_of_all, *objects, *self._later, *events]:
-            with saving():
-                write_at_once(self._sessions.engine, writes)
+            write_at_once(self._sessions.engine, writes, guard=saving)
         # Nobody is to believe that later changes of them would be saved.
         self._kept.clear()
         if self._session is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -142,10 +143,18 @@ def write(connection: sa.Connection, writes: Sequence[Write]) -> sa.CursorResult
     return connection.exec_driver_sql(text.sql, text.values(writes))
 
 
-def write_at_once(engine: sa.Engine, writes: Sequence[Write]) -> Any:
-    """Do the same as a transaction by itself, and return the first value that the last one returns, or None."""
+def write_at_once(
+    engine: sa.Engine,
+    writes: Sequence[Write],
+    *,
+    guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Any:
+    """Do the same as a transaction by itself, and return the first value that the last one returns, or None.
+
+    :param guard: as of `lib.direct.send`
+    """
     text = _joined(tuple(each.form for each in writes), engine.dialect)
-    return direct.send(engine, text.sql, text.values(writes), _first_value)
+    return direct.send(engine, text.sql, text.values(writes), _first_value, guard=guard)
 
 
 def _first_value(cursor: Any) -> Any:

@@ -122,7 +122,7 @@ def test_a_full_pool_is_waited_for_no_longer_than_may_be(place: sa.URL) -> None:
 @pytest.fixture
 def green(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """psycopg2 waits as in a service."""
-    monkeypatch.setattr(database, "_longest_wait", 1.0)
+    monkeypatch.setattr(database, "_longest_wait", 3.0)
     extensions.set_wait_callback(database._wait)
     yield
     extensions.set_wait_callback(None)
@@ -152,7 +152,8 @@ def test_who_is_killed_while_waiting_leaves_no_half_used_connection(
     assert taken(engine) == 0
     assert send(engine, "select %(x)s", x=1) == [(1,)]
     assert backend(engine) not in used
-    assert caplog.records == []
+    # Others are at work in this process, too.
+    assert [each for each in caplog.records if each.name.startswith("sqlalchemy")] == []
 
 
 @pytest.mark.usefixtures("green")

@@ -65,7 +65,9 @@ def test_what_is_none_is_none(bad):
     assert TOKENS.open(bad) is None
 
 
-@pytest.mark.parametrize("change", [lambda t: t + "=", lambda t: t[:-1], lambda t: t + "\n", lambda t: t[:4] + t[4:].swapcase()])
+@pytest.mark.parametrize(
+    "change", [lambda t: t + "=", lambda t: t[:-1], lambda t: t + "\n", lambda t: t[:4] + t[4:].swapcase()]
+)
 def test_it_has_one_spelling(change):
     assert TOKENS.open(change(TOKENS.issue(account()))) is None
 

@@ -266,6 +266,14 @@ def test_a_confirmed_message_that_came_back_has_failed_although_the_broker_confi
         confirmation.wait(0)
 
 
+def test_a_confirmed_text_goes_out_as_utf_8(opened):
+    """Its properties are written before py-amqp would add that."""
+    opened.confirmed(properties={"message_id": "m"})
+    ((_, content),) = opened.confirming.sent
+    expected = Message("", message_id="m", content_encoding="utf-8")._serialize_properties()
+    assert content._serialize_properties() == expected
+
+
 def test_what_cannot_be_sent_costs_nobody_the_connection(opened):
     for headers in ({"deep": _deep(700)}, {"long": "x" * 130_000}):
         with pytest.raises((ValueError, RecursionError)):
