@@ -158,7 +158,8 @@ def test_the_sealer_costs_one_round_trip_without_entries_and_four_with_some(port
 def test_sign_ins_and_sealing_at_once_keep_the_order_of_events(instance, at_once, auth_sessions, verify):
     ports = instance()
     register_account(ports, **ANN)
-    fail(ports, 4)
+    # With those below no more than are let through, should all be counted before the first one succeeds.
+    fail(ports, 2)
 
     def act(index):
         if index % 3 == 0:
@@ -178,7 +179,7 @@ def test_sign_ins_and_sealing_at_once_keep_the_order_of_events(instance, at_once
             ).scalars()
         )
     assert sequences == list(range(1, len(sequences) + 1))
-    assert len(failures(auth_sessions)) == 8
+    assert len(failures(auth_sessions)) == 6
     assert verify()[0] == 0
 
 
