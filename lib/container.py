@@ -193,9 +193,16 @@ class Container(ServiceContainer):
 
 
 def call_context(
-    headers: Mapping[str, Any], *, actor: context.Actor = context.SYSTEM, access_token: str | None = None
+    headers: Mapping[str, Any],
+    *,
+    actor: context.Actor = context.SYSTEM,
+    access_token: str | None = None,
+    background: bool = False,
 ) -> CallContext:
-    """Return the context that a message's headers (without Nameko's prefix) describe."""
+    """Return the context that a message's headers (without Nameko's prefix) describe.
+
+    :param background: as of `lib.context.CallContext`
+    """
     deadline = headers.get(context.DEADLINE)
     remaining = deadline / 1000 - time.time() if isinstance(deadline, int | float) else None
     return CallContext(
@@ -207,6 +214,7 @@ def call_context(
         locale=_text(headers.get(context.LOCALE)),
         client_ip=_text(headers.get(context.CLIENT_IP)),
         user_agent=_text(headers.get(context.USER_AGENT)),
+        background=background,
     )
 
 

@@ -70,6 +70,7 @@ class CallContext:
     :param client_ip: where the request came from, as far as the first process could tell; for records and limits only
     :param user_agent: what the client calls itself; for records only
     :param redelivered: the broker hands this request out again: whoever had it before was killed, or lost its broker
+    :param background: nobody waits for the answer, and the work may be done again: an event
     """
 
     correlation_id: str
@@ -81,6 +82,7 @@ class CallContext:
     client_ip: str | None = None
     user_agent: str | None = None
     redelivered: bool = False
+    background: bool = False
 
     def remaining(self, default: float) -> float:
         """Return the seconds left until the deadline, but at most `default`."""
@@ -130,6 +132,12 @@ def current() -> CallContext:
 
 def current_or_none() -> CallContext | None:
     return _current.get()
+
+
+def in_background() -> bool:
+    """Tell whether the running work is an event's."""
+    context = _current.get()
+    return context is not None and context.background
 
 
 def enter(context: CallContext | None) -> None:

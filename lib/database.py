@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from lib import direct
 from lib.errors import OutcomeUnknown
+from lib.group_commit import GroupCommit
 
 CONNECT_TIMEOUT = 3
 #: of one process, if the configuration says nothing else
@@ -132,6 +133,8 @@ class Sessions:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        #: for commits that nobody waits for
+        self.group = GroupCommit(engine, saving)
         self._make = sessionmaker(engine, class_=_Session, expire_on_commit=False)
 
     def __call__(self) -> Session:

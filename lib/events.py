@@ -68,7 +68,7 @@ class EventHandler(NamekoEventHandler):
         headers = self.unpack_message_headers(message)
         if isinstance(body, Mapping):
             headers.setdefault("correlation_id", body.get("correlation_id"))
-        call = call_context(headers)
+        call = call_context(headers, background=True)
         try:
             self.container.spawn_worker(
                 self,

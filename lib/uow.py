@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
-from lib import direct, outbox
+from lib import context, direct, outbox
 from lib.aggregate import Aggregate
 from lib.database import Sessions, autocommit, saving
 from lib.errors import Overtaken, SeenBefore
@@ -194,7 +194,10 @@ class SqlUnitOfWork:
             return bool(events)
         events = self._events()
         if writes := [*self._first_of_all, *objects, *self._later, *events]:
-            write_at_once(self._sessions.engine, writes, guard=saving)
+            if context.in_background():
+                self._sessions.group.commit(writes)
+            else:
+                write_at_once(self._sessions.engine, writes, guard=saving)
         # Nobody is to believe that later changes of them would be saved.
         self._kept.clear()
         if self._session is not None:

@@ -20,8 +20,8 @@ from lib import direct
 
 #: writes in one message: what many of them save is little, and each combination of forms is a text that is kept
 AT_MOST = 16
-#: combinations whose text is kept; a service has far fewer
-REMEMBERED = 200
+#: combinations whose text is kept, for each place in a message of several; a service has far fewer
+REMEMBERED = 1000
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
@@ -157,6 +157,30 @@ def write_at_once(
     return direct.send(engine, text.sql, text.values(writes), _first_value, guard=guard)
 
 
+def write_together(
+    engine: sa.Engine,
+    units: Sequence[Sequence[Write]],
+    *,
+    guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> None:
+    """Do what several have to write as one transaction, in their order; the first write that fails undoes all.
+
+    :param units: 1 to `AT_MOST` writes each
+    :param guard: as of `lib.direct.send`
+    """
+    texts = [
+        _joined(tuple(each.form for each in writes), engine.dialect, at * AT_MOST) for at, writes in enumerate(units)
+    ]
+    values: dict[str, Any] = {}
+    for text, writes in zip(texts, units, strict=True):
+        values |= text.values(writes)
+    direct.send(engine, "; ".join(text.sql for text in texts), values, _nothing, guard=guard)
+
+
+def _nothing(_cursor: Any) -> None:
+    return None
+
+
 def _first_value(cursor: Any) -> Any:
     row = None if cursor.description is None else cursor.fetchone()
     return None if row is None else row[0]
@@ -185,12 +209,14 @@ class _Text(NamedTuple):
 
 
 @lru_cache(REMEMBERED)
-def _joined(forms: tuple[Form, ...], dialect: sa.Dialect) -> _Text:
+def _joined(forms: tuple[Form, ...], dialect: sa.Dialect, first: int = 0) -> _Text:
+    """:param first: the number of the first one; texts of which no number is the same can be one message"""
     parts, parameters = [], []
     for at, form in enumerate(forms):
-        parts.append(_PARAMETER.sub(rf"%(\1_{at})s", form.sql.replace("%", "%%")))
+        number = first + at
+        parts.append(_PARAMETER.sub(rf"%(\1_{number})s", form.sql.replace("%", "%%")))
         for key in dict.fromkeys(_PARAMETER.findall(form.sql)):
             kind = form.types.get(key)
             process = None if kind is None else kind.dialect_impl(dialect).bind_processor(dialect)
-            parameters.append(_Parameter(f"{key}_{at}", at, key, process))
+            parameters.append(_Parameter(f"{key}_{number}", at, key, process))
     return _Text("; ".join(parts), parameters)

@@ -20,8 +20,9 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import make_transient_to_detached, registry
 
 from deploy.local.infra import Infrastructure
-from lib import outbox, writes
+from lib import context, outbox, writes
 from lib.aggregate import Aggregate
+from lib.context import CallContext
 from lib.database import Sessions, make_engine
 from lib.errors import OutcomeUnknown, Overtaken, SeenBefore
 from lib.ids import new_id
@@ -114,23 +115,31 @@ def sessions(database: Sessions) -> Sessions:
     return database
 
 
+GROUP: Any = "group"
+
+
 def unit(sessions: Sessions, begun: bool | None) -> Any:
-    """Return a unit of work whose transaction has begun before anything is kept, or not; None: without a session."""
+    """Return a unit of work whose transaction has begun before anything is kept, or not; None: without a session;
+    `GROUP`: without one, as in an event's handler."""
 
     class Unit(SqlUnitOfWork):
         def __enter__(self) -> Any:
             super().__enter__()
-            if begun is not None:
+            if begun not in (None, GROUP):
                 assert self.session.info is not None
-            if begun:
+            if begun is True:
                 self.session.execute(sa.text("select 1"))
             return self
+
+        def commit(self) -> None:
+            with context.using(CallContext("an event", background=begun == GROUP)):
+                super().commit()
 
     return Unit(sessions)
 
 
-WAYS = (None, False, True)
-every_way = pytest.mark.parametrize("begun", WAYS, ids=["no session", "one message", "a transaction"])
+WAYS = (None, False, True, GROUP)
+every_way = pytest.mark.parametrize("begun", WAYS, ids=["no session", "one message", "a transaction", "a group"])
 
 
 def rows(sessions: Sessions, table: sa.Table = things) -> list[Any]:
@@ -185,10 +194,10 @@ def test_every_way_saves_the_same_row(sessions: Sessions, **values: Any) -> None
         (row,) = rows(sessions)
         assert row.pop("id") == thing.id
         saved.append(row)
-    assert saved[:2] == saved[2:4] == saved[4:]
+    assert saved[:2] == saved[2:4] == saved[4:6] == saved[6:]
     assert saved[0]["words"] == values["words"]
     assert bytes(saved[0]["cipher"]) == values["cipher"]
-    assert [each["filled_in"] for each in saved] == [1] * 6
+    assert [each["filled_in"] for each in saved] == [1] * 8
 
 
 def test_what_begins_no_transaction_is_one_message(sessions: Sessions) -> None:
@@ -264,10 +273,10 @@ def test_many_events_are_sent_in_their_order_and_fill_no_memory(sessions: Sessio
         known = read(sessions, thing.id)
         for _ in range(number):
             known.rename(f"{number}")
-        save(sessions, WAYS[number % 3], lambda uow, known=known: uow.keep(known))
+        save(sessions, WAYS[number % 4], lambda uow, known=known: uow.keep(known))
     queued = [each["envelope"]["sequence"] for each in rows(sessions, events)]
     assert queued == list(range(1, 60 * 59 // 2 + 1))
-    assert writes._joined.cache_info().currsize <= 2 * writes.AT_MOST
+    assert writes._joined.cache_info().currsize <= 3 * writes.AT_MOST + 1
 
 
 @pytest.mark.parametrize("save", ["commit", "at once"])
@@ -393,7 +402,7 @@ def test_events_of_one_subject_are_numbered_and_queued_in_the_same_order(session
             for step in range(2):
                 known.rename(f"{index} {step}")
             try:
-                save(sessions, WAYS[index % 3], lambda uow, known=known: uow.keep(known))
+                save(sessions, WAYS[index % 4], lambda uow, known=known: uow.keep(known))
             except Overtaken:
                 continue
             return
@@ -519,7 +528,7 @@ def test_a_server_that_goes_away_while_it_saves_leaves_the_outcome_open(sessions
     eventually(killed, within=10)
     thread.join(10)
     (error,) = errors
-    if begun:
+    if begun is True:
         assert isinstance(error, OperationalError)
         assert error.connection_invalidated
     else:

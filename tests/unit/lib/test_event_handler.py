@@ -235,6 +235,7 @@ def test_a_handler_runs_as_the_system_in_the_events_context(handler):
     assert (call.correlation_id, call.traceparent) == ("c1", "00-t")
     assert call.actor.is_system
     assert call.access_token is None
+    assert call.background
 
 
 def test_the_request_that_a_header_names_goes_before_the_one_in_the_body(handler):
