@@ -36,12 +36,13 @@ class Stack:
 
     :param environment: for every process; ports are added
     :param logs: folder for one log file per process
+    :param mail: folder for the mails; in that of the logs if it is None
     """
 
-    def __init__(self, environment: Mapping[str, str], logs: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], logs: Path, mail: Path | None = None) -> None:
         self.environment = {**environment, **{name: str(free_port()) for name in PORTS.values()}}
         self.environment["PUBLIC_URL"] = self.url
-        self.mail = logs / "mail"
+        self.mail = logs / "mail" if mail is None else mail
         self.environment["MAIL_FOLDER"] = str(self.mail)
         self._logs = logs
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
