@@ -6,10 +6,10 @@ line for it, each on a connection of its own. Here whoever is about to commit ta
 while their message is on its way waits for the next: a lone handler waits for nobody, and the more there is to do, the
 more go together.
 
-They remain transactions of their own. If one of a group fails, PostgreSQL undoes the message, and each is sent once
-more by itself, to get its own answer. No group waits for a row longer than `WAIT_FOR_ROWS`, so one that does holds up
-the others no longer than that, and of a deadlock a group is the one that gives in: PostgreSQL looks for them after a
-second only.
+They remain transactions of their own. If PostgreSQL refuses one of a group, it undoes the message, and each is sent
+once more by itself, to get its own answer. A group waits for a row `WAIT_FOR_ROWS` at most: what it would wait for
+longer, one of it waits for alone. Until then it holds the rows of all, so that time for each of `LARGEST_GROUP` is less
+than the second after which PostgreSQL looks for a deadlock: a group gives in before anybody is refused for its sake.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from copy import copy
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,9 +27,9 @@ from lib.errors import OutcomeUnknown
 from lib.writes import Form, Write, write_at_once, write_together
 
 #: transactions in one message
-AT_MOST = 32
-#: milliseconds
-WAIT_FOR_ROWS = 200
+LARGEST_GROUP = 16
+#: milliseconds, for each row
+WAIT_FOR_ROWS = 50
 _BRIEFLY = Write(Form(f"SET LOCAL lock_timeout = {WAIT_FOR_ROWS}", {}), {})
 _LOCK_NOT_AVAILABLE = "55P03"
 
@@ -36,8 +37,9 @@ _LOCK_NOT_AVAILABLE = "55P03"
 class _Unit:
     """What one transaction writes, and what became of it.
 
-    :ivar told: set when the next two may be looked at
+    :ivar told: set when the others may be looked at
     :ivar leads: it is to send the next message, for those who wait, too
+    :ivar done: it is saved
     :ivar error: it has failed; without one, and not `done`, it is still to be sent, by itself
     """
 
@@ -68,7 +70,7 @@ class GroupCommit:
         For work that may be done again: whoever is killed while waiting may have saved, or not.
 
         :raises OutcomeUnknown: the server went away, or who had sent the message was killed
-        :raises sa.exc.DBAPIError: as `lib.writes.write_at_once`
+        :raises Exception: as `lib.writes.write_at_once`
         """
         unit = _Unit(writes)
         with self._lock:
@@ -96,7 +98,7 @@ class GroupCommit:
             # All who can run do so: of a burst, the others get to this point, too.
             time.sleep(0)
             with self._lock:
-                group, self._waiting = self._waiting[:AT_MOST], self._waiting[AT_MOST:]
+                group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
             self._send(group)
         finally:
             self._leave(unit)
@@ -107,13 +109,14 @@ class GroupCommit:
         try:
             write_together(self._engine, [[_BRIEFLY], *(each.writes for each in group)], guard=self._guard)
         except OutcomeUnknown as exc:
-            _end_unknown(group, exc)
+            _end(group, exc)
         except Exception as exc:
-            # One that was alone has its answer, unless a little more patience may bring another.
-            if len(group) == 1 and _code(exc) != _LOCK_NOT_AVAILABLE:
-                group[0].error = exc
+            # One that was alone has its answer, unless a little more patience may bring another. And who has got no
+            # connection need not ask for one each, of a server that has none for one.
+            if _without_connection(exc) or (len(group) == 1 and _code(exc) != _LOCK_NOT_AVAILABLE):
+                _end(group, exc)
         except BaseException as exc:
-            _end_unknown(group, exc)
+            _end(group, OutcomeUnknown("who sent the message was killed; it may have happened"), exc)
             raise
         else:
             for each in group:
@@ -132,11 +135,19 @@ class GroupCommit:
                 self._waiting[0].told.set()
 
 
-def _end_unknown(group: Sequence[_Unit], cause: BaseException) -> None:
+def _end(group: Sequence[_Unit], error: Exception, cause: BaseException | None = None) -> None:
+    """:param cause: of the error, if it is not raised where it comes from"""
     for each in group:
-        # One each: they are raised in several places at the same time.
-        each.error = OutcomeUnknown("the message in which it was saved has no answer; it may have happened")
-        each.error.__cause__ = cause
+        # One of its own for each: they are raised in several places at the same time.
+        each.error = error if len(group) == 1 else copy(error)
+        if each.error is not error or cause is not None:
+            each.error.__cause__ = cause or error
+
+
+def _without_connection(error: Exception) -> bool:
+    if isinstance(error, sa.exc.OperationalError):
+        return _code(error) is None
+    return isinstance(error, sa.exc.TimeoutError)
 
 
 def _code(error: Exception) -> Any:

@@ -20,7 +20,7 @@ from lib import direct
 
 #: writes in one message: what many of them save is little, and each combination of forms is a text that is kept
 AT_MOST = 16
-#: combinations whose text is kept, for each place in a message of several; a service has far fewer
+#: combinations whose text is kept, each place in a message of several counted; a service has far fewer
 REMEMBERED = 1000
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
@@ -168,6 +168,8 @@ def write_together(
     :param units: 1 to `AT_MOST` writes each
     :param guard: as of `lib.direct.send`
     """
+    if any(len(writes) > AT_MOST for writes in units):
+        raise ValueError(f"more than {AT_MOST} writes: they would take the values of the next ones for their own")
     texts = [
         _joined(tuple(each.form for each in writes), engine.dialect, at * AT_MOST) for at, writes in enumerate(units)
     ]

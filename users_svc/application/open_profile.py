@@ -13,16 +13,21 @@ from users_svc.domain.identity import Identity
 from users_svc.domain.profile import Profile, UserNotFound
 
 
-def open_profile(ports: Ports, *, event_id: str, user_id: str, email: str, name: str, sequence: int) -> None:
+def open_profile(
+    ports: Ports, *, event_id: str, user_id: str, email: str, name: str, sequence: int, invited: bool = False
+) -> None:
     """Open the account's profile, or bring the one that is there up to the event.
+
+    :param invited: somebody added the account (`create_user`), and has most likely opened its profile already
 
     The event says nothing about the status: that a new account may be used is what is taken for granted anyhow, and a
     late one must not show a profile that an answer of auth_svc has told to hide.
     """
     news = AccountNews(UUID(user_id), sequence, email=email, name=name)
-    with suppress(Overtaken):
-        _open_new(ports, event_id, news)
-        return
+    if not invited:
+        with suppress(Overtaken):
+            _open_new(ports, event_id, news)
+            return
     # Something was heard of it, or it was deleted.
     with ports.unit_of_work() as uow:
         if not uow.first_time("open_profile", event_id):

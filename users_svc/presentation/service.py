@@ -80,6 +80,7 @@ class UsersService(
             email=account["email"],
             name=account["name"],
             sequence=event["sequence"],
+            invited=account["status"] == "invited",
         )
 
     @event_handler("auth_svc", "user.registered")

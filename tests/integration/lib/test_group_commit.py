@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import eventlet
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from psycopg2 import extensions
 
 from deploy.local.infra import Infrastructure
-from lib import database, group_commit
+from lib import database, group_commit, writes
 from lib.database import Sessions
 from lib.errors import OutcomeUnknown
 from lib.writes import Form, Write
@@ -27,8 +29,8 @@ from tests.support.statements import statements
 from tests.support.waiting import eventually
 
 NOTE = Form("INSERT INTO notes (text) VALUES (:text)", {})
-#: what one connection may do in these tests; a lock is waited for half as long
-STATEMENT_TIMEOUT = 4
+#: seconds; who is alone waits for a lock nearly half as long
+STATEMENT_TIMEOUT = 16
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,11 @@ def place(infrastructure: Infrastructure) -> Iterator[sa.URL]:
         engine = sa.create_engine(url)
         with engine.begin() as connection:
             connection.execute(sa.text("create table notes (text text primary key)"))
+            connection.execute(
+                sa.text(
+                    "create table pairs (id int primary key, other int references pairs deferrable initially deferred)"
+                )
+            )
             connection.execute(sa.text("create table counts (id int primary key, seen int not null)"))
         engine.dispose()
         yield url
@@ -46,7 +53,7 @@ def place(infrastructure: Infrastructure) -> Iterator[sa.URL]:
 def sessions(place: sa.URL) -> Iterator[Sessions]:
     engine = open_engine(place, pool_size=12, statement_timeout=STATEMENT_TIMEOUT)
     with engine.begin() as connection:
-        connection.execute(sa.text("truncate notes, counts"))
+        connection.execute(sa.text("truncate notes, counts, pairs"))
     yield Sessions(engine)
     assert taken(engine) == 0
     # The message of somebody who was killed comes to its end all the same, and is not to do so in the next test.
@@ -92,17 +99,40 @@ class Held:
         self._session.close()
 
 
+FIRST = [Write(Form("SELECT 'the first message'", {}), {})]
+
+
+@contextmanager
+def first_message_held(sessions: Sessions, pool: ThreadPoolExecutor) -> Iterator[None]:
+    """A message is on its way for as long as the block takes."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> tuple[str, Any]:
+        if "the first message" in statement:
+            begun.set()
+            assert go_on.wait(30)
+        return statement, values
+
+    sa.event.listen(sessions.engine, "before_cursor_execute", hold, retval=True)
+    try:
+        first = pool.submit(sessions.group.commit, FIRST)
+        assert begun.wait(10)
+        yield
+        go_on.set()
+        first.result(10)
+    finally:
+        go_on.set()
+        sa.event.remove(sessions.engine, "before_cursor_execute", hold)
+
+
 def together(pool: ThreadPoolExecutor, sessions: Sessions, *units: list[Write]) -> list[Future[None]]:
     """Have these units commit in one message: all come while another one's is on its way."""
-    slow = Write(Form("SELECT pg_sleep(0.5)", {}), {})
-    first = pool.submit(sessions.group.commit, [slow])
-    eventually(lambda: sessions.group._is_led and not sessions.group._waiting)
     futures = []
-    for number, unit in enumerate(units, 1):
-        futures.append(pool.submit(sessions.group.commit, unit))
-        # One after the other, so that their order is known.
-        eventually(lambda number=number: len(sessions.group._waiting) == number)
-    first.result(10)
+    with first_message_held(sessions, pool):
+        for number, unit in enumerate(units, 1):
+            futures.append(pool.submit(sessions.group.commit, unit))
+            # One after the other, so that their order is known.
+            eventually(lambda number=number: len(sessions.group._waiting) == number)
     return futures
 
 
@@ -156,9 +186,12 @@ def test_who_waits_for_a_row_holds_up_the_others_for_a_moment_only(
 ) -> None:
     with Held(sessions) as held:
         futures = together(pool, sessions, note("a"), note("held"), note("b"))
+        began = time.monotonic()
         assert outcomes([futures[0], futures[2]]) == [None, None]
         # And what comes after goes on its way as ever.
         sessions.group.commit(note("c"))
+        # Alone it would be seven seconds.
+        assert time.monotonic() - began < 3
         assert not futures[1].done()
         held.release()
         assert outcomes(futures) == [None] * 3
@@ -166,30 +199,47 @@ def test_who_waits_for_a_row_holds_up_the_others_for_a_moment_only(
 
 
 def test_a_lone_one_waits_for_a_row_as_long_as_ever(sessions: Sessions, pool: ThreadPoolExecutor) -> None:
-    with Held(sessions) as held:
+    with Held(sessions) as held, statements(sessions) as sent:
         future = pool.submit(sessions.group.commit, note("held"))
-        eventually(lambda: not sessions.group._is_led, within=5)
+        eventually(lambda: len(sent) == 2, within=5)
+        # It has given up its place: nobody waits for it.
+        sessions.group.commit(note("other"))
         held.release()
         assert outcomes([future]) == [None]
-    assert notes(sessions) == {"held"}
+    assert notes(sessions) == {"held", "other"}
+
+
+def waits_for_a_lock(sessions: Sessions, text: str) -> bool:
+    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like :text"
+    with sessions() as session:
+        return bool(session.scalar(sa.text(waiting), {"text": f"%{text}%"}))
 
 
 def test_groups_and_others_that_want_the_same_rows_in_another_order_all_get_them(
-    sessions: Sessions, pool: ThreadPoolExecutor
+    sessions: Sessions, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What would be a deadlock ends after a moment, and nobody hears of it."""
+    """What would be a deadlock ends before PostgreSQL looks for one, and nobody hears of it."""
+    monkeypatch.setattr(group_commit, "_BRIEFLY", Write(Form("SET LOCAL lock_timeout = 400", {}), {}))
     count = Form("UPDATE counts SET seen = seen + 1 WHERE id = :id", {})
     with sessions.engine.begin() as connection:
         connection.execute(sa.text("insert into counts values (1, 0), (2, 0)"))
     with sessions.engine.connect() as other:
         other.execute(sa.text("update counts set seen = seen + 1 where id = 2"))
         futures = together(pool, sessions, [Write(count, {"id": 1})], [Write(count, {"id": 2})])
-        # By now the group has the first row and waits for the second, or has been taken apart.
+        # The group has the first row and waits for the second.
+        eventually(lambda: waits_for_a_lock(sessions, "SET LOCAL"), every=0.01)
         other.execute(sa.text("update counts set seen = seen + 1 where id = 1"))
         other.commit()
     assert outcomes(futures) == [None, None]
     with sessions() as session:
         assert session.execute(sa.text("select id, seen from counts order by id")).all() == [(1, 2), (2, 2)]
+
+
+def test_a_group_gives_in_before_postgresql_looks_for_deadlocks(sessions: Sessions) -> None:
+    """… also if it waits for a row of each of its units."""
+    with sessions() as session:
+        milliseconds = session.scalar(sa.text("select setting::int from pg_settings where name = 'deadlock_timeout'"))
+    assert milliseconds > group_commit.LARGEST_GROUP * group_commit.WAIT_FOR_ROWS
 
 
 def test_a_server_that_goes_away_leaves_the_outcome_open_for_each(
@@ -215,19 +265,75 @@ def test_a_server_that_goes_away_leaves_the_outcome_open_for_each(
     assert notes(sessions) == {"d"}
 
 
-def test_without_a_server_each_hears_that_nothing_was_sent(place: sa.URL, pool: ThreadPoolExecutor) -> None:
-    engine = open_engine(place.set(port=1), pool_size=3)
+@pytest.mark.parametrize("lack", ["a server", "a place in the pool"])
+def test_without_a_connection_each_hears_that_nothing_was_sent_and_none_asks_for_one_more(
+    place: sa.URL, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, lack: str
+) -> None:
+    engine = open_engine(place if lack == "a place in the pool" else place.set(port=1), pool_size=1, pool_timeout=0.5)
+    held = engine.connect() if lack == "a place in the pool" else None
     sessions = Sessions(engine)
-    futures = [pool.submit(sessions.group.commit, note(f"{number}")) for number in range(6)]
-    assert outcomes(futures) == [sa.exc.OperationalError] * 6
+    asked: list[int] = []
+    go_on = threading.Event()
+    connect = engine.connect
+
+    def ask() -> sa.Connection:
+        asked.append(1)
+        assert go_on.wait(10)
+        return connect()
+
+    monkeypatch.setattr(engine, "connect", ask)
+    futures = [pool.submit(sessions.group.commit, note("0"))]
+    eventually(lambda: asked)
+    futures += [pool.submit(sessions.group.commit, note(f"{number}")) for number in range(1, 7)]
+    eventually(lambda: len(sessions.group._waiting) == 6)
+    go_on.set()
+    assert outcomes(futures) == [sa.exc.TimeoutError if held else sa.exc.OperationalError] * 7
+    assert len(asked) == 2
+    assert len({id(each.exception()) for each in futures}) == 7
     assert not sessions.group._is_led
+    if held:
+        held.close()
     engine.dispose()
+
+
+@pytest.mark.parametrize("value", ["\x00", object()], ids=["text with a NUL", "what cannot be sent"])
+def test_a_value_that_cannot_be_sent_is_the_error_of_its_own_unit(
+    sessions: Sessions, pool: ThreadPoolExecutor, value: Any
+) -> None:
+    futures = together(pool, sessions, note("a"), [Write(NOTE, {"text": value})], note("b"))
+    first, second, third = outcomes(futures)
+    assert (first, third) == (None, None)
+    assert second in (ValueError, sa.exc.ProgrammingError)
+    assert notes(sessions) == {"a", "b"}
+
+
+def test_what_is_checked_at_the_end_of_a_transaction_is_the_error_of_its_own_unit(
+    sessions: Sessions, pool: ThreadPoolExecutor
+) -> None:
+    pair = Form("INSERT INTO pairs (id, other) VALUES (:id, :other)", {})
+
+    def of(one: int, two: int) -> list[Write]:
+        return [Write(pair, {"id": one, "other": two})]
+
+    futures = together(pool, sessions, of(1, 1), of(2, 9), [*of(3, 4), *of(4, 3)])
+    assert outcomes(futures) == [None, sa.exc.IntegrityError, None]
+    with sessions() as session:
+        assert set(session.scalars(sa.text("select id from pairs"))) == {1, 3, 4}
+
+
+def test_units_as_large_as_may_be_do_not_take_each_others_values(sessions: Sessions, pool: ThreadPoolExecutor) -> None:
+    units = [[f"{letter}{number}" for number in range(writes.AT_MOST)] for letter in "abc"]
+    futures = together(pool, sessions, *(note(*unit) for unit in units))
+    assert outcomes(futures) == [None] * 3
+    assert notes(sessions) == {each for unit in units for each in unit}
+    with pytest.raises(ValueError, match="more than 16 writes"):
+        writes.write_together(sessions.engine, [note(*(f"{number}" for number in range(writes.AT_MOST + 1)))])
 
 
 def test_a_message_has_a_bounded_number_of_them(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
 ) -> None:
-    monkeypatch.setattr(group_commit, "AT_MOST", 3)
+    monkeypatch.setattr(group_commit, "LARGEST_GROUP", 3)
     with statements(sessions) as sent:
         futures = together(pool, sessions, *(note(f"{number}") for number in range(7)))
         assert outcomes(futures) == [None] * 7
@@ -304,12 +410,12 @@ def test_a_burst_is_one_message(sessions: Sessions) -> None:
     """The first one lets the others come along, who are about to commit in the same round of the event loop."""
     greenlets = Greenlets(sessions)
     with statements(sessions) as sent:
-        for number in range(20):
+        for number in range(group_commit.LARGEST_GROUP):
             greenlets.start(f"{number}", note(f"{number}"))
-        greenlets.until(lambda: len(greenlets.ended) == 20)
+        greenlets.until(lambda: len(greenlets.ended) == group_commit.LARGEST_GROUP)
     assert set(greenlets.ended.values()) == {None}
     assert len(sent) == 1
-    assert len(notes(sessions)) == 20
+    assert len(notes(sessions)) == group_commit.LARGEST_GROUP
 
 
 @pytest.mark.usefixtures("green")
@@ -317,7 +423,7 @@ def test_a_burst_is_one_message(sessions: Sessions) -> None:
 def test_the_others_go_on_when_one_is_killed(sessions: Sessions, victim: str) -> None:
     """… be it the one whose message is on its way, the one that is to send the next, or one more."""
     greenlets = Greenlets(sessions)
-    slow = Write(Form("SELECT pg_sleep(0.5)", {}), {})
+    slow = Write(Form("SELECT pg_sleep(1)", {}), {})
     started = {"first": greenlets.start("first", [slow, *note("first")])}
     eventlet.sleep(0.1)
     started |= {name: greenlets.start(name, note(name)) for name in ("second", "third", "fourth")}
@@ -335,9 +441,36 @@ def test_the_others_go_on_when_one_is_killed(sessions: Sessions, victim: str) ->
 
 
 @pytest.mark.usefixtures("green")
+def test_one_that_is_killed_when_the_next_message_is_its_own_leaves_that_to_another(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greenlets = Greenlets(sessions)
+    started: dict[str, Any] = {}
+    leave = greenlets.group._leave
+
+    def leave_and_kill(unit: Any) -> None:
+        leave(unit)
+        if started and greenlets.group._waiting and greenlets.group._waiting[0].leads:
+            # It was told, and has not run since. The first one goes on before it.
+            eventlet.spawn_n(started.pop("second").kill)
+
+    monkeypatch.setattr(greenlets.group, "_leave", leave_and_kill)
+    greenlets.start("first", [Write(Form("SELECT pg_sleep(0.3)", {}), {})])
+    eventlet.sleep(0.1)
+    started["second"] = greenlets.start("second", note("second"))
+    for name in ("third", "fourth"):
+        greenlets.start(name, note(name))
+    greenlets.until(lambda: len(greenlets.ended) == 4)
+    assert isinstance(greenlets.ended["second"], eventlet.greenlet.GreenletExit)
+    assert [greenlets.ended[name] for name in ("first", "third", "fourth")] == [None] * 3
+    assert notes(sessions) == {"third", "fourth"}
+    assert not greenlets.group._is_led
+
+
+@pytest.mark.usefixtures("green")
 def test_who_shares_the_message_of_one_that_is_killed_does_not_know_the_outcome(sessions: Sessions) -> None:
     greenlets = Greenlets(sessions)
-    slow = Write(Form("SELECT pg_sleep(0.5)", {}), {})
+    slow = Write(Form("SELECT pg_sleep(1)", {}), {})
     leader = greenlets.start("leader", note("leader"))
     greenlets.start("follower", [slow, *note("follower")])
     eventlet.sleep(0.1)

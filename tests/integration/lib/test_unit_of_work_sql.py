@@ -222,6 +222,14 @@ def test_what_begins_no_transaction_is_one_message(sessions: Sessions) -> None:
     assert len(rows(sessions, notes)) == 1
 
 
+@pytest.mark.parametrize(("begun", "shares"), [(None, False), (False, False), (GROUP, True)])
+def test_only_what_runs_in_the_background_shares_its_message(sessions: Sessions, begun: Any, shares: bool) -> None:
+    with statements(sessions) as sent:
+        save(sessions, begun, lambda uow: uow.later(NOTE, text="x"))
+    (message,) = sent
+    assert message.startswith("SET LOCAL lock_timeout") is shares
+
+
 @every_way
 def test_nothing_to_save_is_nothing_done(sessions: Sessions, begun: bool | None) -> None:
     with unit(sessions, begun) as uow, statements(sessions) as seen:

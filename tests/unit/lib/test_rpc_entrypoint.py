@@ -239,6 +239,7 @@ def test_the_worker_runs_in_the_calls_context():
     headers = {"nameko.access_token": "good", "nameko.correlation_id": "c", "nameko.locale": "de"}
     call = handle(entrypoint(allow=anyone), headers=headers)[0][2]["call"]
     assert (call.correlation_id, call.locale, call.access_token, call.actor) == ("c", "de", "good", ME)
+    assert not call.background
 
 
 def test_a_service_without_a_caller_takes_no_tokens():

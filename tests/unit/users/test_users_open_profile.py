@@ -31,16 +31,18 @@ def registered(**changes):
     } | changes
 
 
-def test_a_registration_opens_the_profile_under_the_accounts_id(world):
-    news = registered()
+@pytest.mark.parametrize("invited", [False, True])
+def test_a_registration_opens_the_profile_under_the_accounts_id(world, invited):
+    news = registered(invited=invited)
     open_profile(world.ports(), **news)
     (profile,) = world.profiles.values()
     assert (str(profile.id), profile.email, profile.display_name) == (news["user_id"], "ann@example.com", "Ann")
     assert world.accounts[profile.id].email_sequence == 1
 
 
-def test_the_same_event_again_changes_nothing(world):
-    news = registered()
+@pytest.mark.parametrize("invited", [False, True])
+def test_the_same_event_again_changes_nothing(world, invited):
+    news = registered(invited=invited)
     open_profile(world.ports(), **news)
     open_profile(world.ports(), **news | {"email": "other@example.com", "sequence": 9})
     assert [each.email for each in world.profiles.values()] == ["ann@example.com"]

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from lib.context import ANONYMOUS, SYSTEM, Actor, NotAllowed, NotSignedIn
 from lib.ids import new_id
-from tests.fakes.users import FakeWorld
+from tests.fakes.users import FakeUnitOfWork, FakeWorld
+from users_svc.application.open_profile import profile_of
 from users_svc.domain.identity import Identity, InvitationsClosed
 from users_svc.domain.profile import UserNotFound
 from users_svc.domain.profile_edit import ProfileChanged
@@ -167,6 +168,23 @@ def test_nobody_else_adds_users_where_invitations_are_closed(world, service, act
     with pytest.raises(InvitationsClosed):
         service.create_user(email="bob@example.com", name="Bob")
     assert world.profiles == {}
+
+
+@pytest.mark.parametrize(("status", "tries"), [("active", 2), ("invited", 1)])
+def test_only_who_registered_by_themselves_is_taken_for_new(world, service, status, tries):
+    """An invited one has a profile by then as a rule; to try would be in vain, and disturb those it is tried with."""
+    profile_of(world.ports(), Identity(UUID(ANN), "ann@example.com", "Ann"))
+    units = []
+
+    def unit_of_work():
+        units.append(FakeUnitOfWork(world.database))
+        return units[-1]
+
+    service.ports = world.ports(unit_of_work=unit_of_work)
+    data = {"id": ANN, "email": "ann@example.com", "name": "Anna", "status": status}
+    service.on_user_registered({"id": str(new_id()), "sequence": 1, "data": data})
+    assert len(units) == tries
+    assert [each.display_name for each in world.profiles.values()] == ["Anna"]
 
 
 def test_a_days_statistics_are_a_day_and_a_count(service):
