@@ -451,8 +451,8 @@ def test_one_that_is_killed_when_the_next_message_is_its_own_leaves_that_to_anot
     def leave_and_kill(unit: Any) -> None:
         leave(unit)
         if started and greenlets.group._waiting and greenlets.group._waiting[0].leads:
-            # It was told, and has not run since. The first one goes on before it.
-            eventlet.spawn_n(started.pop("second").kill)
+            # It was told, and has not run since.
+            started.pop("second").kill()
 
     monkeypatch.setattr(greenlets.group, "_leave", leave_and_kill)
     greenlets.start("first", [Write(Form("SELECT pg_sleep(0.3)", {}), {})])
