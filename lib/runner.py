@@ -27,7 +27,6 @@ from nameko.runners import ServiceRunner  # noqa: E402
 
 from lib import config as configuration  # noqa: E402
 from lib import logs, topology  # noqa: E402
-from lib.hub import Hub  # noqa: E402
 from lib.services import rules_of, service_class  # noqa: E402
 
 log = logging.getLogger("lib.runner")
@@ -102,9 +101,6 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         return fail("usage: python -m lib.runner <service>")
     sys.path.insert(0, os.getcwd())
-    if Hub.is_available():
-        # Before there is anything that waits: it would do so for ever.
-        eventlet.hubs.use_hub(Hub)
     try:
         config = configuration.load(os.environ.get("CONFIG_PATH", configuration.DEFAULT_PATH))
         configuration.check(config, rules_of(arguments[0]))
