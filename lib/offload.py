@@ -91,6 +91,11 @@ class Offload:
         self._longest_wait = self._longest_wait if wait is None else wait
         self._most_jobs = self._most_jobs if jobs is None else jobs
 
+    @property
+    def has_line(self) -> bool:
+        """Whether something waits for a thread."""
+        return self._jobs > self._threads
+
     def __call__(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return ``function(*args, **kwargs)``, computed off the hub.
 

@@ -12,6 +12,11 @@ import eventlet  # noqa: E402
 
 eventlet.monkey_patch()
 
+from lib import hub  # noqa: E402
+
+# Before there is anything that waits: on the hub of before it would do so for ever.
+hub.use()
+
 import contextlib  # noqa: E402
 import gc  # noqa: E402
 import logging  # noqa: E402
