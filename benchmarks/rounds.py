@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.contender import Contender
+from benchmarks.rest import wait_for_rest
 from benchmarks.servers import Servers
 
 Areas = Mapping[str, Sequence[Contender]]
@@ -33,6 +34,7 @@ def run(choose: Callable[[Servers], Areas], *, peers: bool, rounds: int, seconds
                 each.ask(warm_up)
             for number in range(rounds):
                 for area, each in turns:
+                    wait_for_rest()
                     print(f"round {number + 1}/{rounds}: {area}: {each.name}", file=sys.stderr, flush=True)
                     speed, cost = each.measure(seconds)
                     speeds[area][each.name].append(speed)
