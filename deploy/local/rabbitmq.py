@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
-import os
 import shlex
 import signal
 import socket
@@ -31,10 +30,8 @@ log.file.level = info
 """
 
 LOCAL_DISTRIBUTION = "-kernel inet_dist_use_interface {127,0,0,1}"
-#: The broker shares the cores with everything else. Erlang's schedulers, one for each core, spin for a while when they
-#: have nothing to do, and hand work from one core to the next: with half as many, all of ours has more of the machine.
-SCHEDULERS = max(1, (os.cpu_count() or 1) // 2)
-SCHEDULING = f"+sbwt none +sbwtdcpu none +sbwtdio none +S {SCHEDULERS}:{SCHEDULERS}"
+#: Erlang's schedulers spin for a while when they have nothing to do, at the cost of whatever else shares the cores.
+NO_BUSY_WAITING = "+sbwt none +sbwtdcpu none +sbwtdio none"
 USER = PASSWORD = "guest"  # noqa: S105  (RabbitMQ's default, accepted from this machine only)
 
 
@@ -71,7 +68,7 @@ class RabbitMQ(Part):
             self.wait_until_ready(lambda: answers(self.ports["epmd"]), self.epmd)
             # With "input allowed" the script becomes the broker; otherwise it stays in front of it as a shell that
             # has to be killed separately. The broker is told right away that there is no input.
-            arguments = f"-noinput -start_epmd false {LOCAL_DISTRIBUTION} {SCHEDULING}"
+            arguments = f"-noinput -start_epmd false {LOCAL_DISTRIBUTION} {NO_BUSY_WAITING}"
             settings = {"RABBITMQ_ALLOW_INPUT": "1", "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": arguments}
             program = str(folder / "rabbitmq-server")
             self.daemon.start([program], env={**environment, **settings}, cwd=self.home, output=log)
