@@ -33,9 +33,13 @@ def contenders(servers: Servers) -> dict[str, list[Contender]]:
     alone = Contender(HASHING, load.argon2)
     in_huge_pages = Contender(f"{HASHING}, huge pages", lambda seconds: load.argon2(seconds, GLIBC_TUNABLES=HUGE_PAGES))
 
+    tokens: list[str] = []
+
+    def new_tokens() -> None:
+        # Each time: what a run has left of its tokens has been used.
+        tokens[:] = [each["refresh_token"] for each in register(url, load.CONNECTIONS * 2)]
+
     def refresh(seconds: float) -> load.Figures:
-        # New ones each time: what a run has left of its tokens has been used.
-        tokens = [each["refresh_token"] for each in register(url, load.CONNECTIONS * 2)]
         return load.wrk(f"{url}/auth/refresh", seconds, script=scripts.REFRESH, lines=tokens)
 
     return {
@@ -61,7 +65,7 @@ def contenders(servers: Servers) -> dict[str, list[Contender]]:
             Contender(
                 "POST /users", lambda seconds: load.wrk(f"{url}/users", seconds, script=scripts.NEW_USER), programs
             ),
-            Contender("Leveret", refresh, programs),
+            Contender("Leveret", refresh, programs, prepare=new_tokens),
         ],
     }
 

@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 IN_FLIGHT = 32
 CONNECTIONS = 16
 
-#: ``requests`` answered, ``rate`` per second, ``p50`` and ``p99`` in ms; an RPC client's own CPU seconds as ``client``
+#: ``requests`` answered, ``rate`` per second, ``p50`` and ``p99`` in ms; how many were ``unanswered`` when the time was
+#: over; an RPC client's own CPU seconds as ``client``
 Figures = dict[str, float]
 
 
@@ -63,6 +64,8 @@ def wrk(
         "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1]),
         "p50": milliseconds("50%"),
         "p99": milliseconds("99%"),
+        # It asks again on each connection as soon as there is an answer.
+        "unanswered": connections,
     }
 
 

@@ -31,10 +31,10 @@ def run(choose: Callable[[Servers], Areas], *, peers: bool, rounds: int, seconds
             servers.start(peers=peers)
             turns = [(area, each) for area, contenders in choose(servers).items() for each in contenders]
             for _, each in turns if warm_up else ():
-                each.ask(warm_up)
+                each.measure(warm_up)
+            wait_for_rest()
             for number in range(rounds):
                 for area, each in turns:
-                    wait_for_rest()
                     print(f"round {number + 1}/{rounds}: {area}: {each.name}", file=sys.stderr, flush=True)
                     speed, cost = each.measure(seconds)
                     speeds[area][each.name].append(speed)

@@ -7,6 +7,10 @@ import eventlet  # noqa: E402
 
 eventlet.monkey_patch()
 
+from lib import hub  # noqa: E402
+
+hub.use()
+
 import json  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
@@ -17,6 +21,16 @@ from eventlet import patcher  # noqa: E402
 from lib import metrics  # noqa: E402
 from lib.offload import Overloaded, offload  # noqa: E402
 
+rounds: list[float] = []
+let_go_by = hub._sleep
+
+
+def note_round(seconds: float) -> None:
+    rounds.append(seconds)
+    let_go_by(seconds)
+
+
+hub._sleep = note_round
 wait_in_the_thread = patcher.original("time").sleep
 running, most_running = [], 0
 
@@ -87,6 +101,7 @@ def main(jobs: int, seconds: float) -> None:
         "again": outcome(work, 0.01),
         "left": metrics.OFFLOAD_JOBS._value.get(),
         "longest_gap": longest_gap,
+        "rounds": len(rounds),
     }
     print(json.dumps(found))
 

@@ -47,6 +47,10 @@ def test_the_hub_is_never_stopped(found: Any) -> None:
     assert found["longest_gap"] < 0.25
 
 
+def test_meanwhile_it_works_in_rounds(found: Any) -> None:
+    assert found["rounds"] > 0
+
+
 def test_whatever_a_function_raises_or_returns_comes_back(found: Any) -> None:
     assert found["strange"] == ["ValueError", "SystemExit", "Timeout", "tuple"]
 

@@ -86,20 +86,29 @@ def test_who_has_more_to_do_already_lets_no_time_go_by(hub, pipes, slept, monkey
     assert slept == []
 
 
-def test_a_timer_that_is_due_is_not_held_up(hub, slept, monkeypatch):
+def test_nobody_waits_because_nothing_happened(hub, slept, monkeypatch):
     have_a_line(monkeypatch, 3)
     assert hub.do_poll(0.01) == []
     assert slept == []
 
 
-def test_services_run_on_it():
+def test_a_round_ends_when_a_timer_is_due(hub, pipes, slept, monkeypatch):
+    have_a_line(monkeypatch, 3)
+    pipes.write(0)
+    assert hub.do_poll(0.002)
+    (round_,) = slept
+    assert 0 < round_ <= 0.002
+
+
+@pytest.mark.parametrize(("chosen", "found"), [({}, "lib.hub"), ({"EVENTLET_HUB": "epolls"}, "eventlet.hubs.epolls")])
+def test_services_run_on_it_unless_another_one_is_asked_for(chosen, found):
     look = "import lib.runner, eventlet.hubs as h; lib.runner.main(['users_svc']); print(type(h.get_hub()).__module__)"
     ended = subprocess.run(
         [sys.executable, "-c", look],
-        env={**os.environ, "CONFIG_PATH": "nowhere.yaml"},
+        env={**os.environ, **chosen, "CONFIG_PATH": "nowhere.yaml"},
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    assert ended.stdout.split() == ["lib.hub"]
+    assert ended.stdout.split() == [found]
