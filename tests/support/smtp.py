@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import threading
@@ -114,7 +115,9 @@ class SmtpServer:
         self._server.close()
         for session in self._sessions:
             if session.transport is not None:
-                session.transport.abort()
+                # Older versions of Python 3.11 fail so for an encrypted one that is closed already.
+                with contextlib.suppress(AttributeError):
+                    session.transport.abort()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()

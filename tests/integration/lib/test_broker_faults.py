@@ -280,7 +280,8 @@ def test_an_event_that_fails_while_the_broker_takes_nothing_waits_in_its_handler
     ids = [probe.emit("thing.failed", fails=1) for _ in range(5)]
     with alarm(infrastructure.rabbitmq, "memory"):
         probe.start()
-        eventually(lambda: len(probe.effects("attempt %")) == 5)
+        # Without its link to the broker, as may be now, a service waits for some seconds before it takes anything.
+        eventually(lambda: len(probe.effects("attempt %")) == 5, within=30)
         eventually(lambda: "could not be moved" in probe.stack.log(PROBE))
         stays(lambda: len(probe.effects("attempt %")) <= 10, during=3.0)
     eventually(lambda: sorted(probe.effects("on_failed %")) == sorted(f"on_failed {each}" for each in ids))
