@@ -22,7 +22,7 @@ PATIENCE = 15.0
 
 
 class Rest:
-    """``wait_for_rest()``: see there.
+    """Its only instance is called as ``wait_for_rest()``.
 
     :param look: returns what all cores have spent so far on work, in seconds; None if the system does not tell
     """
