@@ -32,6 +32,8 @@ def test_a_refused_command_says_why_in_one_line(run):
     assert len(early.output.splitlines()) == 1
     unknown = run("withdraw-key", "no-such-key")
     assert (unknown.exit_code, unknown.output) == (1, "Error: there is no such signing key\n")
+    unknown = run("withdraw-key", "-XHtqsoqLsYU-no-such-key")
+    assert (unknown.exit_code, unknown.output) == (1, "Error: there is no such signing key\n")
     lost = run("reseal-keys", SECRET_KEY="another-key")
     assert (lost.exit_code, lost.output) == (1, "Error: SECRET_KEY does not open a signing key\n")
 
