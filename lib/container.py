@@ -20,7 +20,7 @@ from nameko.containers import ServiceContainer, WorkerContext, get_service_name
 from nameko.exceptions import ContainerBeingKilled
 from sqlalchemy.exc import DBAPIError
 
-from lib import context, metrics
+from lib import context, logs, metrics
 from lib.context import CallContext
 from lib.database import RETRIED, sqlstate
 from lib.errors import DomainError
@@ -181,7 +181,10 @@ class Container(ServiceContainer):
         counters[0].inc()
         counters[1].observe(seconds)
         quiet = getattr(worker_ctx.entrypoint, "quiet", False)
-        if error is None or (known and not quiet):
+        if error is None and not quiet:
+            # Nothing here is a stranger's.
+            logs.tell(log, f"{kind} {method}: {code} in {seconds * 1000:.1f} ms")
+        elif error is None or (known and not quiet):
             log.log(
                 logging.DEBUG if quiet else logging.INFO, "%s %s: %s in %.1f ms", kind, method, code, seconds * 1000
             )
@@ -197,11 +200,13 @@ def call_context(
     *,
     actor: context.Actor = context.SYSTEM,
     access_token: str | None = None,
+    redelivered: bool = False,
     background: bool = False,
 ) -> CallContext:
     """Return the context that a message's headers (without Nameko's prefix) describe.
 
-    :param background: as of `lib.context.CallContext`
+    :param redelivered: as of `lib.context.CallContext`
+    :param background: as there
     """
     deadline = headers.get(context.DEADLINE)
     remaining = deadline / 1000 - time.time() if isinstance(deadline, int | float) else None
@@ -214,6 +219,7 @@ def call_context(
         locale=_text(headers.get(context.LOCALE)),
         client_ip=_text(headers.get(context.CLIENT_IP)),
         user_agent=_text(headers.get(context.USER_AGENT)),
+        redelivered=redelivered,
         background=background,
     )
 

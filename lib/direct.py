@@ -39,31 +39,55 @@ def send(
     :param guard: what is to be around the message, and not around getting a connection for it
     :raises sa.exc.DBAPIError: as by SQLAlchemy's own execution
     """
-    with engine.connect() as connection, guard():
-        driver: Any = connection.connection.dbapi_connection
-        # Why not SQLAlchemy's isolation level: `lib.database.autocommit`.
-        driver.autocommit = True
-        cursor = driver.cursor()
-        try:
-            for listen in engine.dispatch.before_cursor_execute:
-                sql, values = listen(connection, cursor, sql, values, None, False)
-            cursor.execute(sql, values)
-            for listen in engine.dispatch.after_cursor_execute:
-                listen(connection, cursor, sql, values, None, False)
-            return receive(cursor)
-        except engine.dialect.loaded_dbapi.Error as exc:
-            # What SQLAlchemy does when its own execution fails: it translates, knows a lost connection from a mistake,
-            # and after a loss no connection from before is handed out.
-            connection._handle_dbapi_exception(exc, sql, values, cursor, None)
-        except BaseException as exc:
-            # Somebody who was killed while waiting: the answer that still comes is not for whoever is next.
-            if driver.closed or not isinstance(exc, Exception):
-                connection.invalidate(exc)
-            raise
-        finally:
-            cursor.close()
-            if not driver.closed:
-                driver.autocommit = False
+    pooled = _checked_out(engine)
+    try:
+        with guard():
+            return _sent(engine, pooled, sql, values, receive)
+    finally:
+        # One that was invalidated has left the pool already.
+        if pooled.is_valid:
+            pooled.close()
+
+
+def _checked_out(engine: sa.Engine) -> sa.PoolProxiedConnection:
+    """Return a connection of the pool, without SQLAlchemy's own around it."""
+    try:
+        return engine.raw_connection()
+    except engine.dialect.loaded_dbapi.Error as exc:
+        sa.Connection._handle_dbapi_exception_noconnection(exc, engine.dialect, engine)
+
+
+def _sent(
+    engine: sa.Engine,
+    pooled: sa.PoolProxiedConnection,
+    sql: str,
+    values: Mapping[str, Any],
+    receive: Callable[[Any], T],
+) -> T:
+    driver: Any = pooled.dbapi_connection
+    # Why not SQLAlchemy's isolation level: `lib.database.autocommit`.
+    driver.autocommit = True
+    cursor = driver.cursor()
+    try:
+        for listen in engine.dispatch.before_cursor_execute:
+            sql, values = listen(sa.Connection(engine, pooled), cursor, sql, values, None, False)
+        cursor.execute(sql, values)
+        for listen in engine.dispatch.after_cursor_execute:
+            listen(sa.Connection(engine, pooled), cursor, sql, values, None, False)
+        return receive(cursor)
+    except engine.dialect.loaded_dbapi.Error as exc:
+        # What SQLAlchemy does when its own execution fails: it translates, knows a lost connection from a mistake, and
+        # after a loss no connection from before is handed out.
+        sa.Connection(engine, pooled)._handle_dbapi_exception(exc, sql, values, cursor, None)
+    except BaseException as exc:
+        # Somebody who was killed while waiting: the answer that still comes is not for whoever is next.
+        if driver.closed or not isinstance(exc, Exception):
+            pooled.invalidate(exc)
+        raise
+    finally:
+        cursor.close()
+        if not driver.closed:
+            driver.autocommit = False
 
 
 class Plan:

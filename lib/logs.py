@@ -10,8 +10,10 @@ import json
 import logging
 import re
 import sys
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -33,6 +35,7 @@ SECRET_VALUES = re.compile(
     r"|(?P<argon>\$argon2\w*\$[^\s\"']+)"
 )
 HIDDEN = "[redacted]"
+_encode = json.JSONEncoder(default=str).encode
 #: what at least one of stands in every text that `SECRET_VALUES` finds something in: most lines hold none
 HINTS = ("eyj", "://", "$argon2", "bearer", "passw", "secret", "key", "token", "authorization")
 #: whole numbers from here on have as many digits as a card number
@@ -41,6 +44,8 @@ LONG_NUMBER = 10**12
 HARMLESS = frozenset({"token_type", "tokens_checked", "ACCESS_TOKEN_TTL", "REFRESH_TOKEN_TTL"})
 
 _service = "-"
+#: where `tell` may write by itself
+_lines: TextIO | None = None
 
 
 def redact(value: Any, name: str = "") -> Any:
@@ -82,7 +87,7 @@ class JsonFormatter(logging.Formatter):
             # A structured line: structlog's processors have done the rest.
             return json.dumps(record.msg, default=str)
         line: dict[str, Any] = {
-            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+            "timestamp": _timestamp(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": redact(record.msg if isinstance(record.msg, dict) else record.getMessage()),
@@ -115,8 +120,9 @@ def configure(*, service: str, level: str = "INFO", fmt: str = "console") -> Non
     :param service: the name that each line carries
     :param fmt: ``json`` or ``console``
     """
-    global _service  # noqa: PLW0603  (one process is one service)
+    global _service, _lines  # noqa: PLW0603  (one process is one service)
     _service = service
+    _lines = sys.stdout if fmt == "json" else None
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -152,6 +158,29 @@ def configure(*, service: str, level: str = "INFO", fmt: str = "console") -> Non
     # Kombu and amqp write a line for every frame below this.
     for noisy in ("amqp", "kombu", "nameko.containers", "nameko.rpc", "urllib3"):
         logging.getLogger(noisy).setLevel(max(logging.INFO, root.level))
+
+
+def tell(logger: logging.Logger, text: str) -> None:
+    """Write a line of level INFO with this text, in the form of all others.
+
+    Past the machinery of `logging`, which takes longer than many a call that a line is about, and without looking for
+    secrets: for texts that hold nothing but words and numbers of ours.
+    """
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    if _lines is None:
+        logger.info("%s", text)
+        return
+    line = {"timestamp": _timestamp(time.time()), "level": "info", "logger": logger.name, "event": text}
+    # As `logging` does: nobody is to fail because nobody reads what is written.
+    with suppress(OSError, ValueError):
+        # One call with the whole line, so that those of several threads do not mix.
+        _lines.write(_encode(_add_context(None, "", line)) + "\n")
+        _lines.flush()
+
+
+def _timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
 def get(name: str) -> Any:

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.orm import InstanceState, Mapper
-from sqlalchemy.orm.attributes import History
-from sqlalchemy.orm.base import PassiveFlag
+from sqlalchemy.orm import InstanceState, Mapper, make_transient_to_detached
+from sqlalchemy.orm.base import LoaderCallableStatus
+from sqlalchemy.orm.instrumentation import manager_of_class
 
 from lib.writes import Form, Write, inserting, updating
+
+T = TypeVar("T")
+_NOTHING = LoaderCallableStatus.NO_VALUE
+
+
+def restored(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Return an object that is stored and that no session knows, as a query would have made it.
+
+    As there, ``__init__`` is not called, and nobody hears of attributes that are set.
+
+    :param values: of all its attributes
+    """
+    instance: T = manager_of_class(kind).new_instance()
+    instance.__dict__.update(values)
+    make_transient_to_detached(instance)
+    return instance
 
 
 def new_and_changed(objects: Iterable[object]) -> tuple[list[object], list[object]]:
@@ -39,13 +55,20 @@ def _insert(state: InstanceState[Any]) -> Write:
 
 
 def _updates(changed_objects: Iterable[object]) -> Iterator[Write]:
-    for state in sorted(map(_state, changed_objects), key=_order):
-        columns = _columns(state.mapper)
-        touched = columns.keys() - state.unmodified
-        changed = {columns[key]: state.dict[key] for key in touched if _history(state, key).has_changes()}
+    states = [_state(each) for each in changed_objects]
+    if len(states) > 1:
+        states.sort(key=_order)
+    for state in states:
+        columns, now = _columns(state.mapper), state.dict
+        # What was set since the object was read, and what stood there; `state.get_history` does more than is needed.
+        before = {key: old for key, old in state.committed_state.items() if old is not _NOTHING}
+        changed = {
+            column: now[key]
+            for key, column in columns.items()
+            if key in state.committed_state and (key not in before or before[key] != now[key])
+        }
         if changed:
-            found = _found_by(state.mapper)
-            old = {f"old_{columns[key]}": _before(state, key) for key in found}
+            old = {f"old_{columns[key]}": before.get(key, now[key]) for key in _found_by(state.mapper)}
             yield Write(_update_form(state.mapper, tuple(changed)), {**changed, **old})
 
 
@@ -56,15 +79,6 @@ def _order(state: InstanceState[Any]) -> tuple[str, str]:
 def _state(each: object) -> InstanceState[Any]:
     state: InstanceState[Any] = sa.inspect(each)  # type: ignore[assignment]  # of a mapped object
     return state
-
-
-def _history(state: InstanceState[Any], key: str) -> History:
-    return state.get_history(key, PassiveFlag.PASSIVE_NO_INITIALIZE)
-
-
-def _before(state: InstanceState[Any], key: str) -> Any:
-    history = _history(state, key)
-    return history.deleted[0] if history.deleted else state.dict[key]
 
 
 @lru_cache

@@ -29,6 +29,7 @@ from nameko.messaging import QueueConsumerStopped
 from lib import wire
 from lib.broker import Broker
 from lib.caller import caller_of
+from lib.rpc_bodies import decoded
 from lib.topology import TopologyMismatch
 from lib.wire import CONNECT_TIMEOUT, IO_TIMEOUT, process_name
 
@@ -56,6 +57,9 @@ class Received(pyamqp.Message):
         if compression is not None:
             self.headers["compression"] = compression
             self.unreadable = DecodeError("a compressed body")
+
+    def _decode(self) -> Any:
+        return decoded(self.body, self.content_type, self.content_encoding, accept=self.accept)
 
 
 class QueueConsumer(NamekoQueueConsumer):

@@ -18,11 +18,9 @@ import logging
 import secrets
 import sys
 import time
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from kombu import serialization
 from nameko.constants import DEFAULT_SERIALIZER, SERIALIZER_CONFIG_KEY
 from nameko.exceptions import (
     ContainerBeingKilled,
@@ -45,6 +43,7 @@ from lib.errors import OutcomeUnknown, Unavailable
 from lib.faults import Fault
 from lib.queue_consumer import QueueConsumer
 from lib.refusals import refusal_of
+from lib.rpc_bodies import Bodies
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ class RpcConsumer(NamekoRpcConsumer):
     def setup(self) -> None:
         super().setup()
         self._exchange = get_rpc_exchange(self.container.config).name
-        self._serializer = self.container.config.get(SERIALIZER_CONFIG_KEY, DEFAULT_SERIALIZER)
+        self._bodies = Bodies(self.container.config.get(SERIALIZER_CONFIG_KEY, DEFAULT_SERIALIZER))
         self._providers_by_key: dict[str, Any] = {}
 
     def get_provider_for_method(self, routing_key: str) -> Any:
@@ -130,14 +129,14 @@ class RpcConsumer(NamekoRpcConsumer):
         if error is not None:
             result = None
         try:
-            content_type, encoding, body = serialization.dumps({"result": result, "error": error}, self._serializer)
+            content_type, encoding, body = self._bodies.encoded({"result": result, "error": error})
         except Exception:
             self._count("unserializable")
             log.exception("a result cannot be serialized")
             unserializable = UnserializableValueError("")
             exc_info = (UnserializableValueError, unserializable, None)
             payload = {"result": None, "error": serialize(unserializable)}
-            content_type, encoding, body = serialization.dumps(payload, self._serializer)
+            content_type, encoding, body = self._bodies.encoded(payload)
         properties = {
             "content_type": content_type,
             "content_encoding": encoding,
@@ -218,12 +217,10 @@ class Rpc(NamekoRpc):
         actor, token = self._caller.actor(headers) if self._caller is not None else actor_without_keys(headers)
         arguments = self._named(args, kwargs)
         self.allow(actor, arguments)
-        if message.delivery_info.get("redelivered") and not self._may_run_again(arguments):
+        redelivered, repeatable = bool(message.delivery_info.get("redelivered")), self._may_run_again(arguments)
+        if redelivered and not repeatable:
             raise OutcomeUnknown(INTERRUPTED, retry_after=1)
-        call = replace(
-            call_context(headers, actor=actor, access_token=token),
-            redelivered=bool(message.delivery_info.get("redelivered")),
-        )
+        call = call_context(headers, actor=actor, access_token=token, redelivered=redelivered)
         try:
             self.container.spawn_worker(
                 self,
@@ -232,7 +229,7 @@ class Rpc(NamekoRpc):
                 context_data=call.headers(),
                 handle_result=partial(self.handle_result, message),
                 call=call,
-                repeatable=self._may_run_again(arguments),
+                repeatable=repeatable,
             )
         except ContainerBeingKilled:
             self.rpc_consumer.requeue_message(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import argon2
@@ -33,6 +34,7 @@ class Argon2Hasher:
         self._nobodys = (
             f"$argon2id$v={argon2.low_level.ARGON2_VERSION}$m={memory},t={passes},p={lanes}${_random(16)}${_random(32)}"
         )
+        self._todays = _parameters(self._nobodys)
 
     def hash(self, password: str) -> str:
         return str(self._offload(self._argon2.hash, password))
@@ -42,12 +44,12 @@ class Argon2Hasher:
         return bool(self._offload(_matches, self._argon2, checked, password))
 
     def is_outdated(self, password_hash: str) -> bool:
-        return self._argon2.check_needs_rehash(password_hash)
+        return _parameters(password_hash) != self._todays
 
 
 def _is_affordable(password_hash: str) -> bool:
     try:
-        found = argon2.extract_parameters(password_hash)
+        found = _parameters(password_hash)
     except InvalidHashError:
         # What cannot be read matches nothing, and takes as long as any other.
         return False
@@ -55,6 +57,21 @@ def _is_affordable(password_hash: str) -> bool:
         cost <= most
         for cost, most in zip((found.memory_cost, found.time_cost, found.parallelism), COSTLIEST, strict=True)
     )
+
+
+def _parameters(password_hash: str) -> argon2.Parameters:
+    """Return what the hash was made with.
+
+    :raises InvalidHashError: it cannot be read
+    """
+    # Of salt and digest only the lengths tell something, so almost all hashes are of one shape.
+    parts = password_hash.split("$")
+    return _parameters_of("$".join((*parts[:-2], *("A" * len(each) for each in parts[-2:]))))
+
+
+@lru_cache(64)
+def _parameters_of(shape: str) -> argon2.Parameters:
+    return argon2.extract_parameters(shape)
 
 
 def _matches(hasher: argon2.PasswordHasher, password_hash: str, password: str) -> bool:

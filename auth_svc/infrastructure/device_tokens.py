@@ -18,6 +18,7 @@ from uuid import UUID
 from auth_svc.domain.account import Account
 from auth_svc.domain.device import Device
 from lib.ids import new_id
+from lib.mac import Mac
 
 PREFIX = "ldt_"
 #: 60 bytes are 80 characters without padding or spare bits, so one token has one spelling
@@ -34,12 +35,12 @@ class HmacDeviceTokens:
     """:param keys: the server's keys, the newest first"""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        self._keys = tuple(keys)
+        self._macs = tuple(map(Mac, keys))
 
     def issue(self, account: Account) -> str:
         since = NEVER if account.password_set_at is None else (account.password_set_at - EPOCH) // MICROSECOND
         parts = PARTS.pack(account.id.bytes, new_id().bytes, since)
-        return PREFIX + base64.urlsafe_b64encode(parts + _seal(self._keys[0], parts)).decode()
+        return PREFIX + base64.urlsafe_b64encode(parts + _seal(self._macs[0], parts)).decode()
 
     def open(self, token: object) -> Device | None:
         match = SHAPE.fullmatch(token) if isinstance(token, str) else None
@@ -47,7 +48,7 @@ class HmacDeviceTokens:
             return None
         raw = base64.urlsafe_b64decode(match[1])
         parts, seal = raw[: PARTS.size], raw[PARTS.size :]
-        if not any(hmac.compare_digest(seal, _seal(key, parts)) for key in self._keys):
+        if not any(hmac.compare_digest(seal, _seal(mac, parts)) for mac in self._macs):
             return None
         account, device, since = PARTS.unpack(parts)
         return Device(
@@ -57,18 +58,18 @@ class HmacDeviceTokens:
         )
 
 
-def _seal(key: bytes, parts: bytes) -> bytes:
-    return hmac.digest(key, b"device" + parts, "sha256")[:SEAL]
+def _seal(mac: Mac, parts: bytes) -> bytes:
+    return mac.digest(b"device" + parts)[:SEAL]
 
 
 class HmacLoginKeys:
     """:param keys: the server's keys, the newest first; counts begin anew when it changes"""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        self._key = keys[0]
+        self._mac = Mac(keys[0])
 
     def of_address(self, email_key: str) -> bytes:
-        return hmac.digest(self._key, b"address" + email_key.encode("utf-8", "replace"), "sha256")
+        return self._mac.digest(b"address" + email_key.encode("utf-8", "replace"))
 
     def of_device(self, device_id: UUID) -> bytes:
-        return hmac.digest(self._key, b"device" + device_id.bytes, "sha256")
+        return self._mac.digest(b"device" + device_id.bytes)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 from collections.abc import Sequence
 from uuid import UUID
 
 from auth_svc.domain.one_time_token import Purpose
+from lib.mac import Mac
 
 PREFIX = "lot_"
 DIGITS = 6
@@ -24,7 +24,7 @@ class HmacOneTimeTokens:
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         # A withdrawn key only spoils what is on its way: only hashes of codes are compared under it, for a day.
-        self._key = keys[0]
+        self._mac = Mac(keys[0])
 
     def token(self, event_id: str, account_id: UUID, purpose: Purpose) -> str:
         digest = self._digest("token", event_id, account_id, purpose)
@@ -44,4 +44,4 @@ class HmacOneTimeTokens:
 
     def _digest(self, use: str, text: str, account_id: UUID, purpose: Purpose) -> bytes:
         message = b"\0".join((use.encode(), text.encode("utf-8", "replace"), account_id.bytes, purpose.encode()))
-        return hmac.digest(self._key, message, "sha256")
+        return self._mac.digest(message)

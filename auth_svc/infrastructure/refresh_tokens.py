@@ -16,6 +16,8 @@ import secrets
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
+from lib.mac import Mac
+
 PREFIX = "lrt_"
 ID, SECRET, SEAL = 16, 32, 18
 #: 66 bytes are 88 characters without padding or spare bits, so one token has one spelling
@@ -26,10 +28,10 @@ class HmacRefreshTokens:
     """:param keys: the server's keys, the newest first"""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        self._keys = tuple(keys)
+        self._macs = tuple(map(Mac, keys))
 
     def issue(self, session_id: UUID) -> str:
-        return self._token(self._keys[0], session_id, secrets.token_bytes(SECRET))
+        return self._token(self._macs[0], session_id, secrets.token_bytes(SECRET))
 
     def session_of(self, token: object) -> UUID | None:
         raw = _decoded(token)
@@ -40,23 +42,23 @@ class HmacRefreshTokens:
 
     def successors(self, session_id: UUID, token: str, generation: int) -> Iterator[str]:
         message = b"successor" + session_id.bytes + generation.to_bytes(8, "big") + token.encode()
-        for key in self._keys:
-            yield self._token(key, session_id, hmac.digest(key, message, "sha256"))
+        for mac in self._macs:
+            yield self._token(mac, session_id, mac.digest(message))
 
     def is_ours(self, session_id: UUID, token: str) -> bool:
         raw = _decoded(token)
         if raw is None or raw[:ID] != session_id.bytes:
             return False
         secret, seal = raw[ID:-SEAL], raw[-SEAL:]
-        return any(hmac.compare_digest(seal, _seal(key, session_id, secret)) for key in self._keys)
+        return any(hmac.compare_digest(seal, _seal(mac, session_id, secret)) for mac in self._macs)
 
-    def _token(self, key: bytes, session_id: UUID, secret: bytes) -> str:
-        raw = session_id.bytes + secret + _seal(key, session_id, secret)
+    def _token(self, mac: Mac, session_id: UUID, secret: bytes) -> str:
+        raw = session_id.bytes + secret + _seal(mac, session_id, secret)
         return PREFIX + base64.urlsafe_b64encode(raw).decode()
 
 
-def _seal(key: bytes, session_id: UUID, secret: bytes) -> bytes:
-    return hmac.digest(key, b"seal" + session_id.bytes + secret, "sha256")[:SEAL]
+def _seal(mac: Mac, session_id: UUID, secret: bytes) -> bytes:
+    return mac.digest(b"seal" + session_id.bytes + secret)[:SEAL]
 
 
 def _decoded(token: object) -> bytes | None:

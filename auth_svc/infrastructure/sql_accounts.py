@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import make_transient_to_detached
 
 from auth_svc.application.repositories import MailBasis
 from auth_svc.domain.account import Account, AccountNotFound
@@ -27,6 +26,7 @@ from auth_svc.infrastructure.tables import (
     sessions,
     signing_keys,
 )
+from lib.objects import restored
 from lib.uow import SqlUnitOfWork
 from lib.writes import holding, refusing
 
@@ -135,9 +135,7 @@ def _restored(row: Mapping[str, Any] | sa.RowMapping) -> Account:
 
     Made without SQLAlchemy's query for objects, which takes as long again as the statement.
     """
-    account = Account(**dict(row))
-    make_transient_to_detached(account)
-    return account
+    return restored(Account, {**row, "_email_key": row["email"].key})
 
 
 _NOBODY: Mapping[str, Any] = {

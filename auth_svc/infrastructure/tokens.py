@@ -13,12 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import jwt
-
 from auth_svc.application.ports import AccessToken, SignAccessToken
 from auth_svc.domain.account import Account
 from auth_svc.domain.session import Session
-from auth_svc.infrastructure.keys import ALGORITHM, REMEMBERED, KeyRing
+from auth_svc.infrastructure.jws import JwsSigner
+from auth_svc.infrastructure.keys import REMEMBERED, KeyRing
 from lib.tokens import AccessTokenVerifier, InvalidToken, KeySet
 
 TOKEN_TYPE = "at+jwt"  # noqa: S105  (RFC 9068, section 2.1)
@@ -34,12 +33,13 @@ class JwtTokens:
     lifetime: timedelta
     new_id: Callable[[], UUID]
     _verifier: AccessTokenVerifier = field(init=False, repr=False)
+    _last_signer: JwsSigner | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._verifier = self._new_verifier()
 
     def signer(self) -> SignAccessToken:
-        kid, private = self.keys.active()
+        signed = self._signer().sign
 
         def sign(account: Account, session: Session, now: datetime) -> AccessToken:
             issued, expires = int(now.timestamp()), int(min(now + self.lifetime, session.expires_at).timestamp())
@@ -56,8 +56,7 @@ class JwtTokens:
                 "email_verified": account.email_verified,
                 "amr": list(session.amr),
             }
-            value = jwt.encode(claims, private, algorithm=ALGORITHM, headers={"typ": TOKEN_TYPE, "kid": kid})
-            return AccessToken(value, expires - issued)
+            return AccessToken(signed(claims), expires - issued)
 
         return sign
 
@@ -75,6 +74,12 @@ class JwtTokens:
     def forget_keys(self) -> None:
         self.keys.forget()
         self._verifier = self._new_verifier()
+
+    def _signer(self) -> JwsSigner:
+        kid, private = self.keys.active()
+        if self._last_signer is None or self._last_signer.kid != kid:
+            self._last_signer = JwsSigner(private, kid=kid, type=TOKEN_TYPE)
+        return self._last_signer
 
     def _new_verifier(self) -> AccessTokenVerifier:
         verifier = AccessTokenVerifier(self.keys.jwks, issuer=self.issuer, audience=self.audience)

@@ -13,6 +13,8 @@ import re
 from collections.abc import Sequence
 from uuid import UUID
 
+from lib.mac import Mac
+
 PURPOSE = "leveret users unsubscribe tokens v1"
 PREFIX = "lut_"
 ID, SEAL, LONGEST_NAME = 16, 32, 64
@@ -24,11 +26,11 @@ class HmacUnsubscribeTokens:
     """:param keys: the server's keys for this, the newest first"""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        self._keys = tuple(keys)
+        self._macs = tuple(map(Mac, keys))
 
     def token(self, user_id: UUID, type_name: str) -> str:
         name = type_name.encode()
-        raw = user_id.bytes + _seal(self._keys[0], user_id, name) + name
+        raw = user_id.bytes + _seal(self._macs[0], user_id, name) + name
         return PREFIX + base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
     def read(self, token: object) -> tuple[UUID, str] | None:
@@ -39,7 +41,7 @@ class HmacUnsubscribeTokens:
             return None
         user_id = UUID(bytes=owner)
         # Every key is tried, so that the time tells nothing about which one fits.
-        known = [hmac.compare_digest(seal, _seal(key, user_id, name)) for key in self._keys]
+        known = [hmac.compare_digest(seal, _seal(mac, user_id, name)) for mac in self._macs]
         return (user_id, name.decode()) if any(known) else None
 
 
@@ -52,5 +54,5 @@ def _decoded(text: str) -> bytes:
     return raw if base64.urlsafe_b64encode(raw).decode().rstrip("=") == text else b""
 
 
-def _seal(key: bytes, user_id: UUID, name: bytes) -> bytes:
-    return hmac.digest(key, b"unsubscribe" + user_id.bytes + name, "sha256")
+def _seal(mac: Mac, user_id: UUID, name: bytes) -> bytes:
+    return mac.digest(b"unsubscribe" + user_id.bytes + name)

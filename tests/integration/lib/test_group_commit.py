@@ -274,14 +274,14 @@ def test_without_a_connection_each_hears_that_nothing_was_sent_and_none_asks_for
     sessions = Sessions(engine)
     asked: list[int] = []
     go_on = threading.Event()
-    connect = engine.connect
+    connect = engine.raw_connection
 
-    def ask() -> sa.Connection:
+    def ask() -> sa.PoolProxiedConnection:
         asked.append(1)
         assert go_on.wait(10)
         return connect()
 
-    monkeypatch.setattr(engine, "connect", ask)
+    monkeypatch.setattr(engine, "raw_connection", ask)
     futures = [pool.submit(sessions.group.commit, note("0"))]
     eventually(lambda: asked)
     futures += [pool.submit(sessions.group.commit, note(f"{number}")) for number in range(1, 7)]

@@ -26,6 +26,7 @@ from lib.context import CallContext
 from lib.database import Sessions, make_engine
 from lib.errors import OutcomeUnknown, Overtaken, SeenBefore
 from lib.ids import new_id
+from lib.objects import restored
 from lib.uow import SqlUnitOfWork
 from lib.writes import Form, holding, inserting, refusing
 from tests.support import databases
@@ -151,9 +152,7 @@ def read(sessions: Sessions, thing_id: UUID) -> Thing:
     mapped = (things.c.id, things.c.label.label("title"), things.c.data, things.c.cipher, things.c.at, things.c.words)
     row = sessions.first(sa.select(*mapped, things.c.sequence).where(things.c.id == thing_id))
     assert row is not None
-    thing = Thing(**row)
-    make_transient_to_detached(thing)
-    return thing
+    return restored(Thing, row)
 
 
 def save(sessions: Sessions, begun: bool | None, change: Callable[[Any], object]) -> None:

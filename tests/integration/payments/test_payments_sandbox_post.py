@@ -282,10 +282,10 @@ def test_what_is_long_over_is_forgotten_a_few_at_a_time(sandbox, post, payments_
     assert messages("body::jsonb->'data'->>'attempt_id'") == [(str(waiting.attempt_id),)]
 
 
-def test_as_long_as_nothing_is_due_it_costs_two_questions(post, payments_sessions):
+def test_as_long_as_nothing_is_due_it_costs_one_question(post, payments_sessions):
     """It is asked for four times a second, for as long as the service runs."""
     office = post()
     with statements(payments_sessions) as sent:
         office.run()
-    assert len(sent) == 2
+    assert len(sent) == 1
     assert not [each for each in sent if "FOR UPDATE" in each]

@@ -1,4 +1,5 @@
 import pytest
+from argon2 import PasswordHasher
 
 from auth_svc.infrastructure.argon2 import Argon2Hasher
 
@@ -73,6 +74,15 @@ def test_other_parameters_make_a_hash_outdated(offload):
     old = small(offload, passes=1).hash("SecurePass123!")
     assert small(offload, passes=2).is_outdated(old)
     assert small(offload, passes=2).verify(old, "SecurePass123!")
+
+
+@pytest.mark.parametrize("lengths", [{"hash_len": 16}, {"salt_len": 8}])
+def test_other_lengths_make_a_hash_outdated(offload, lengths):
+    old = PasswordHasher(**{"time_cost": 1, "memory_cost": 64, "parallelism": 1, **lengths}).hash("SecurePass123!")
+    hasher = small(offload)
+    assert hasher.is_outdated(old)
+    assert not hasher.is_outdated(hasher.hash("SecurePass123!"))
+    assert hasher.verify(old, "SecurePass123!")
 
 
 @pytest.mark.parametrize("stored", ["", "plain", "$argon2id$broken", "$2b$12$abcdefghijklmnopqrstuv"])

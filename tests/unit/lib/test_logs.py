@@ -195,6 +195,7 @@ def lines(monkeypatch):
     before, level = root.handlers[:], root.level
     out = io.StringIO()
     monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr(logs, "_lines", None)
     logs.configure(service="some_svc", level="DEBUG", fmt="json")
     yield lambda: [json.loads(line) for line in out.getvalue().splitlines()]
     root.handlers[:] = before
@@ -255,3 +256,48 @@ def test_outside_of_a_call_there_is_no_request_id(lines):
 def test_libraries_that_talk_too_much_are_quiet(lines, name, shown):
     logging.getLogger(name).debug("frame")
     assert bool(lines()) is shown
+
+
+# --- lines of ours, past the chain ---
+
+
+def test_a_told_line_is_like_any_other(lines):
+    call = CallContext("req", Actor("account", id="a1"), access_token=JWT, traceparent="00-t")
+    with context.using(call):
+        logging.getLogger("somebody").info("did it in 1.5 ms")
+        logs.tell(logging.getLogger("somebody"), "did it in 1.5 ms")
+    logs.tell(logging.getLogger("somebody"), "did it again")
+    usual, told, outside = lines()
+    assert {**told, "timestamp": ""} == {**usual, "timestamp": ""}
+    assert list(told) == list(usual)
+    assert usual["timestamp"] <= told["timestamp"]
+    assert set(outside) == {"timestamp", "level", "logger", "event", "service"}
+
+
+def test_a_line_that_nobody_wants_is_not_written(lines):
+    logger = logging.getLogger("somebody.quiet")
+    logger.setLevel(logging.WARNING)
+    logs.tell(logger, "did it")
+    assert lines() == []
+
+
+@pytest.mark.usefixtures("lines")
+def test_nobody_fails_because_nobody_reads(monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, _text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(logs, "_lines", Closed())
+    logs.tell(logging.getLogger("somebody"), "did it")
+    monkeypatch.setattr(logs, "_lines", io.StringIO())
+    logs._lines.close()
+    logs.tell(logging.getLogger("somebody"), "did it")
+
+
+@pytest.mark.usefixtures("lines")
+def test_a_console_shows_what_is_told_like_any_other_line():
+    logs.configure(service="some_svc", level="INFO", fmt="console")
+    out = io.StringIO()
+    logging.getLogger().handlers[0].setStream(out)
+    logs.tell(logging.getLogger("somebody"), "did 100% of it")
+    assert "did 100% of it" in out.getvalue()

@@ -1,5 +1,6 @@
 """The outbox's relay: a row is marked as sent when the broker has confirmed it, and not one moment earlier."""
 
+import json
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,8 @@ class Row:
     def __init__(self, position):
         self.position = position
         self.type = "thing.happened"
-        self.envelope = {"id": f"e{position}", "type": self.type, "data": {"n": position}}
+        self.id = f"e{position}"
+        self.body = json.dumps({"id": self.id, "type": self.type, "data": {"n": position}})
         self.headers = {"correlation_id": f"c{position}", "traceparent": "00-t"}
         self.created_at = utc_now()
 
@@ -134,7 +136,7 @@ def test_nothing_to_send_touches_nothing():
 
 def test_a_row_that_cannot_be_sent_keeps_no_other_one_back(caplog):
     database, link = Database(1, 2, 3), FakeLink()
-    database.rows[1].envelope = {"id": "e2", "data": object()}
+    database.rows[1].headers = ["no mapping"]
     assert relay.send_batch(database, link, "some_svc") == 2
     assert (database.marked, database.committed) == ([1, 3], 1)
     assert "row 2 cannot be sent" in caplog.text

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kombu import serialization
 from kombu.exceptions import ContentDisallowed, DecodeError, EncodeError
 
-from lib.rpc_bodies import Bodies
+from lib.rpc_bodies import Bodies, decoded
 
 BODIES = Bodies("json")
 VALUES = st.recursive(
@@ -77,3 +77,21 @@ def test_another_serializer_writes_its_own_form():
     content_type, _, body = Bodies("yaml").encoded({"a": 1})
     assert content_type == "application/x-yaml"
     assert body == serialization.dumps({"a": 1}, "yaml")[2] != json.dumps({"a": 1})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF-8", None, "utf-16", "latin-1"])
+@pytest.mark.parametrize("text", ['{"a": "e"}', '{"a": "é"}'])
+def test_whatever_encoding_is_named_it_is_read_as_kombu_reads_it(encoding, text):
+    message = reply(text.encode(encoding or "utf-8"), encoding=encoding)
+    try:
+        expected = as_kombu(message)
+    except DecodeError:
+        with pytest.raises(DecodeError):
+            BODIES.decoded(message)
+    else:
+        assert BODIES.decoded(message) == expected == json.loads(text)
+
+
+@pytest.mark.parametrize("accept", [None, {"application/json"}])
+def test_whoever_takes_all_types_takes_json(accept):
+    assert decoded(b'{"a": 1}', "application/json", "utf-8", accept=accept) == {"a": 1}

@@ -16,6 +16,7 @@ from lib.context import ANONYMOUS, SYSTEM, Actor, NotAllowed, NotSignedIn
 from lib.errors import Conflict, Limited, OutcomeUnknown
 from lib.faults import Fault
 from lib.rpc import Expired, Rpc, RpcConsumer
+from lib.rpc_bodies import Bodies
 from lib.tokens import InvalidToken
 from tests.unit.lib.fakes import Clock, FakeLink, message
 from tests.unit.lib.test_event_handler import Broker, Settled
@@ -285,7 +286,7 @@ def consumer(clock):
     made = RpcConsumer()
     made.container = Container()
     made.queue_consumer, made.broker = Settled(), Broker(FakeLink())
-    made._exchange, made._serializer, made._providers_by_key = "nameko-rpc", "json", {}
+    made._exchange, made._bodies, made._providers_by_key = "nameko-rpc", Bodies("json"), {}
     return made
 
 
