@@ -59,14 +59,12 @@ def _updates(changed_objects: Iterable[object]) -> Iterator[Write]:
     if len(states) > 1:
         states.sort(key=_order)
     for state in states:
-        columns, now = _columns(state.mapper), state.dict
+        columns, now, attributes = _columns(state.mapper), state.dict, state.manager
         # What was set since the object was read, and what stood there; `state.get_history` does more than is needed.
         before = {key: old for key, old in state.committed_state.items() if old is not _NOTHING}
-        changed = {
-            column: now[key]
-            for key, column in columns.items()
-            if key in state.committed_state and (key not in before or before[key] != now[key])
-        }
+        same = {key for key, old in before.items() if attributes[key].impl.is_equal(old, now[key])}
+        touched = state.committed_state.keys() - same
+        changed = {column: now[key] for key, column in columns.items() if key in touched}
         if changed:
             old = {f"old_{columns[key]}": before.get(key, now[key]) for key in _found_by(state.mapper)}
             yield Write(_update_form(state.mapper, tuple(changed)), {**changed, **old})

@@ -48,7 +48,10 @@ class Bodies:
 
 
 def decoded(body: Any, content_type: Any, content_encoding: Any, *, accept: Collection[str] | None) -> Any:
-    """Return what a body holds, as ``kombu.serialization.loads`` does; raises whatever is wrong with it.
+    """Return what a body holds, as ``kombu.serialization.loads`` does.
+
+    JSON that cannot be read is a `ValueError` of `json`, or a `RecursionError`, where Kombu's is a `DecodeError`; and
+    an empty body is no JSON, where Kombu's is an empty one.
 
     :param accept: content types; None for all
     """

@@ -35,6 +35,10 @@ class EmailType(sa.TypeDecorator[Email]):
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Email | None:  # noqa: ARG002
         return None if value is None else Email.restore(value)
 
+    def compare_values(self, x: Email | None, y: Email | None) -> bool:
+        """Tell whether nothing is to be written: another spelling of one address is."""
+        return (x and x.typed) == (y and y.typed)
+
 
 def _id(name: str = "id", *, nullable: bool = False) -> sa.Column[Any]:
     return sa.Column(name, pg.UUID(as_uuid=True), nullable=nullable)

@@ -17,6 +17,7 @@ from auth_svc.application.reset_password import reset_password
 from auth_svc.application.sign_in import sign_in
 from auth_svc.application.verify_email import verify_email
 from auth_svc.domain.account import InvalidCredentials
+from auth_svc.domain.email import Email
 from auth_svc.domain.one_time_token import LIFETIMES, InvalidToken
 from auth_svc.domain.password import MAX_LENGTH, WeakPassword
 
@@ -107,6 +108,24 @@ def test_a_verification_is_for_the_address_that_it_was_mailed_to(ports: Any, pos
     confirm_email_change(ports, token=postman(ports, "email_change").token)
     with pytest.raises(InvalidToken):
         verify_email(ports, token=first)
+
+
+def test_another_spelling_of_ones_own_address_is_stored(ports: Any, postman: Any, ann: str, auth_sessions: Any) -> None:
+    def stored() -> Any:
+        with auth_sessions() as session:
+            return session.execute(sa.text("select email, email_key from accounts")).one()
+
+    key = stored().email_key
+    change_email(ports, user_id=ann, new_email="Ann@Example.com", current_password=ANN["password"])
+    confirm_email_change(ports, token=postman(ports, "email_change").token)
+    assert stored() == ("Ann@Example.com", key)
+    # And in a transaction of one message.
+    with ports.unit_of_work() as uow:
+        account = uow.accounts.find_by_email(Email(key))
+        uow.accounts.update(account)
+        account.email = Email("ANN@example.com")
+        uow.commit()
+    assert stored() == ("ANN@example.com", key)
 
 
 @pytest.mark.parametrize("other", ["ann+shop@example.com", "a.nn@example.com", "ann@sub.example.com"])

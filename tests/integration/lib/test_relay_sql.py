@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,10 +37,12 @@ class Link:
 
     def __init__(self, during: Callable[[int], None] = lambda number: None) -> None:
         self.sent: list[str] = []
+        self.bodies: list[str] = []
         self._during = during
 
     def publish_confirmed(self, **message: Any) -> Confirmation:
         self.sent.append(message["properties"]["message_id"])
+        self.bodies.append(message["body"])
         self._during(len(self.sent))
         confirmation = Confirmation()
         confirmation.settle()
@@ -117,6 +120,18 @@ def states(watcher: sa.Engine) -> Callable[[], list[tuple[int, str]]]:
             return [(row.pid, row.state) for row in connection.execute(asked)]
 
     return ask
+
+
+def test_an_event_leaves_as_it_was_written(sessions: Sessions, watcher: sa.Engine) -> None:
+    texts = ["Ünïcode", "\U0001f407", "\u2028", '"\\', "__type__", "\x7f", ""]
+    envelope = {"id": str(new_id()), "data": {"texts": texts, "__type__": "x", "n": [2**70, -1, 1e-7, 0.1, None, True]}}
+    row = {"event_id": envelope["id"], "type": "a.b", "envelope": envelope, "headers": {}, "created_at": utc_now()}
+    with watcher.begin() as connection:
+        connection.execute(events.insert(), [row])
+    link = Link()
+    assert relay.send_batch(sessions, link, SERVICE) == 1
+    assert link.sent == [envelope["id"]]
+    assert [json.loads(each) for each in link.bodies] == [envelope]
 
 
 # --- round trips ---

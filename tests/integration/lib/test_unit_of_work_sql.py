@@ -490,6 +490,43 @@ def test_a_read_sees_what_its_transaction_has_locked_and_changed(sessions: Sessi
         assert uow.first(title.where(things.c.label == "new")) is None
 
 
+@pytest.mark.parametrize("begun", [None, False], ids=["no session", "one message"])
+def test_what_is_set_back_to_what_it_was_is_not_written(sessions: Sessions, begun: bool | None) -> None:
+    thing = Thing(title="old", data={"n": 1})
+    save(sessions, False, lambda uow: uow.keep(thing))
+
+    def change(uow: Any) -> None:
+        known = read(sessions, thing.id)
+        uow.keep(known)
+        known.data = {"n": 2}
+        known.data = {"n": 1}
+        known.rename("new")
+        with sessions() as other:
+            other.execute(sa.update(things).values(data={"n": 3}))
+            other.commit()
+
+    save(sessions, begun, change)
+    (row,) = rows(sessions)
+    assert (row["label"], row["data"]) == ("new", {"n": 3})
+
+
+@pytest.mark.parametrize("begun", [None, False], ids=["no session", "one message"])
+def test_what_was_not_read_and_is_set_is_written(sessions: Sessions, begun: bool | None) -> None:
+    thing = Thing(title="old", data={"n": 1}, words=("a",))
+    save(sessions, False, lambda uow: uow.keep(thing))
+
+    def change(uow: Any) -> None:
+        known = read(sessions, thing.id)
+        uow.keep(known)
+        sa.inspect(known)._expire_attributes(known.__dict__, ["words"])
+        known.words = ("b",)
+        known.rename("new")
+
+    save(sessions, begun, change)
+    (row,) = rows(sessions)
+    assert (row["label"], row["words"]) == ("new", ("b",))
+
+
 @every_way
 def test_a_deletion_and_a_change_without_a_version_are_saved_as_well(sessions: Sessions, begun: bool | None) -> None:
     thing, note = Thing(), Note("old")

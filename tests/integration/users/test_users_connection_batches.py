@@ -191,19 +191,22 @@ def test_accepting_by_itself_lets_those_in_who_wait(users_sessions, ports, perso
 
 @pytest.fixture
 def hub(users_sessions, database, person, crowd):
-    """``hub(number)`` makes somebody with so many edges of each kind, in both directions, and somebody left over."""
+    """``hub(number)`` makes somebody with so many edges of each kind, in both directions.
 
-    def make(number):
+    :param tables, pairs: which kinds, in which directions
+    """
+
+    def make(number, tables=("follows", "follow_requests", "blocks", "mutes"), pairs=(":star, id", "id, :star")):
+        out, back = (int(each in pairs) for each in (":star, id", "id, :star"))
         star, people = person("Star", handle="star", handle_key="star"), crowd(number)
         with database("users_sql") as connection:
-            for table in ("follows", "follow_requests", "blocks", "mutes"):
-                for pair in (":star, id", "id, :star"):
+            for table in tables:
+                for pair in pairs:
                     query = f"insert into {table} select {pair}, gen_random_uuid(), now() from unnest(:ids) as id"
                     connection.execute(sa.text(query), {"star": star, "ids": people})
-            query = "update connection_counts set followers = :n, following = :n where user_id = :star"
-            connection.execute(sa.text(query), {"star": star, "n": number})
-            query = "update connection_counts set followers = 1, following = 1 where user_id = any(:ids)"
-            connection.execute(sa.text(query), {"ids": people})
+            query = "update connection_counts set followers = :back, following = :out where user_id = any(:ids)"
+            connection.execute(sa.text(query), {"ids": [star], "out": out * number, "back": back * number})
+            connection.execute(sa.text(query), {"ids": people, "out": back, "back": out})
             connection.commit()
         return star
 
@@ -220,6 +223,17 @@ def test_somebody_with_very_many_edges_goes_by_the_hundred(users_sessions, ports
     assert star not in counts(users_sessions)
     assert len(locked) >= 2
     assert max(locked) <= 8 * closing.BATCH + 2
+
+
+@pytest.mark.parametrize("pair", [":star, id", "id, :star"])
+def test_of_one_kind_of_edges_each_transaction_takes_one_batch(users_sessions, ports, hub, locked, pair):
+    star = hub(3 * closing.BATCH + 1, tables=["follows"], pairs=[pair])
+    locked.clear()
+    close_profile(ports, event_id=str(new_id()), user_id=str(star))
+    assert edges(users_sessions) == set()
+    assert counts(users_sessions) == counted(users_sessions)
+    assert len(locked) == 4
+    assert max(locked) <= closing.BATCH + 2
 
 
 @pytest.mark.parametrize("commits", [0, 1, 3, 4])

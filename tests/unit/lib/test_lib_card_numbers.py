@@ -59,6 +59,7 @@ def written(request, monkeypatch):
     before, level = root.handlers[:], root.level
     out = io.StringIO()
     monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr(logs, "_lines", None)
     logs.configure(service="some_svc", level="DEBUG", fmt=request.param)
     yield out.getvalue
     root.handlers[:] = before
