@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,9 +26,13 @@ ENOUGH = 12
 def two_workers(stack: Stack) -> Iterator[Stack]:
     """The product with two gateway processes behind its port."""
     stack.stop(["gateway"])
+    before = len(stack.log("gateway"))
     stack.start("gateway", GATEWAY_WORKERS="2")
-    # One of them answers that it is healthy while the other has no keys yet.
-    eventually(lambda: answers(f"{stack.url}/health/ready", {}) == {200}, within=20)
+    # One of them answers that it is healthy while the other has no broker yet, or no keys; and it may answer all.
+    connected = re.compile(r"/(\d+): connected")
+    eventually(lambda: len(set(connected.findall(stack.log("gateway")[before:]))) == 2, within=20)
+    for _ in range(3):
+        eventually(lambda: answers(f"{stack.url}/health/ready", {}) == {200}, within=20)
     yield stack
     stack.stop(["gateway"])
     stack.start("gateway")
