@@ -1,6 +1,6 @@
 """JSON Web Signatures in their compact form (RFC 7515) by ES256 (RFC 7518, section 3.4).
 
-Only the frame is ours: half of what PyJWT's takes for a token is to build the same header each time and to look for
+Only the frame is ours: a third of what PyJWT takes for a token is to build the same header each time and to look for
 what cannot be there. The signature is `cryptography`'s, and tokens are read by PyJWT.
 """
 
