@@ -171,11 +171,9 @@ class QueueConsumer(NamekoQueueConsumer):
                 ) from exc
             consumer.qos(prefetch_count=self.prefetch_count)
             self._consumers[provider] = consumer
-        return list(self._consumers.values())
-
-    def on_consume_ready(self, connection: Any, channel: Any, consumers: Any, **kwargs: Any) -> None:
+        # Not only when all of them are consuming: the first one's messages come while the others still begin.
         self._on_line = True
-        super().on_consume_ready(connection, channel, consumers, **kwargs)
+        return list(self._consumers.values())
 
     # --- every delivered message is settled once ---
 
