@@ -27,7 +27,8 @@ def lock_account(uow: UnitOfWork, account_id: UUID) -> tuple[Account, Sequence[A
     """
     known = uow.accounts.find(account_id)
     # First all of them, in their one order: who locked the account before would wait for others in a circle.
-    administrators = uow.accounts.administrators() if known is not None and is_administrator(known) else ()
+    known_administrator = known is not None and is_administrator(known)
+    administrators = uow.accounts.administrators(beside=account_id) if known_administrator else ()
     account = uow.accounts.get(account_id)
     if is_administrator(account) and account.id not in {each.id for each in administrators}:
         # It became one just now.

@@ -81,8 +81,11 @@ class Accounts(Protocol):
     def find_by_request_key(self, request_key: str) -> Account | None:
         """Return the account that the request with this key made."""
 
-    def administrators(self) -> Sequence[Account]:
-        """Return the active accounts with the role ``admin``, all locked, in the order of their ids."""
+    def administrators(self, *, beside: UUID) -> Sequence[Account]:
+        """Return the active accounts with the role ``admin``; they are locked, and the account `beside` with them.
+
+        All in the order of their ids: who locks one of them later may meet somebody who has it and waits for the rest.
+        """
 
     def invited_before(self, moment: datetime, at_most: int) -> Sequence[Account]:
         """Return unclaimed invitations, locked; those that another transaction has locked are left out."""

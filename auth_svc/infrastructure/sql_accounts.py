@@ -15,6 +15,7 @@ from auth_svc.domain.email import Email
 from auth_svc.domain.mail import MailKind
 from auth_svc.domain.oauth_client import OAuthClient
 from auth_svc.domain.one_time_token import OneTimeToken
+from auth_svc.domain.roles import is_administrator
 from auth_svc.domain.session import Session
 from auth_svc.domain.signing_key import SigningKey
 from auth_svc.infrastructure.tables import (
@@ -92,15 +93,16 @@ class SqlAccounts:
     def find_by_request_key(self, request_key: str) -> Account | None:
         return _found(self._uow.first(_BY_REQUEST_KEY, key=request_key))
 
-    def administrators(self) -> Sequence[Account]:
-        return self._uow.session.scalars(
+    def administrators(self, *, beside: UUID) -> Sequence[Account]:
+        locked = self._uow.session.scalars(
             sa.select(Account)
-            .where(accounts.c.roles.any("admin"), accounts.c.status == "active")
+            .where((accounts.c.roles.any("admin") & (accounts.c.status == "active")) | (accounts.c.id == beside))
             # Always in one order, so that two administrators who act on each other do not wait in a circle.
             .order_by(accounts.c.id)
             .with_for_update(key_share=True)
             .execution_options(populate_existing=True)
         ).all()
+        return [each for each in locked if is_administrator(each)]
 
     def invited_before(self, moment: datetime, at_most: int) -> Sequence[Account]:
         return self._uow.session.scalars(

@@ -171,7 +171,7 @@ class FakeAccounts(_Collection):
     def find_by_request_key(self, request_key: str) -> Account | None:
         return self._read(lambda account: account.request_key == request_key)
 
-    def administrators(self) -> Sequence[Account]:
+    def administrators(self, *, beside: UUID) -> Sequence[Account]:
         found = self.some(lambda each: "admin" in each.roles and each.status == "active")
         return sorted(found, key=lambda account: account.id)
 

@@ -205,3 +205,13 @@ def test_an_administrator_who_is_made_while_being_acted_on_has_to_be_tried_again
     thread.join(10)
     assert [getattr(each, "code", each) for each in outcome] == ["contended"]
     assert count("accounts", "status = 'disabled'") == 0
+
+
+def test_somebody_who_has_just_ceased_to_be_an_administrator_is_locked_in_the_order_of_all(ports, auth_sessions):
+    """One more lock at the end would be out of order: whoever has read a moment before locks that row in its turn."""
+    root, other = administrators(ports, 2)
+    ann = register_account(ports, **ANN).account
+    with ports.unit_of_work() as uow, auth_sessions() as session:
+        assert {each.id for each in uow.accounts.administrators(beside=ann.id)} == {root.id, other.id}
+        free = session.scalars(sa.text("select id from accounts for update skip locked")).all()
+        assert free == []
