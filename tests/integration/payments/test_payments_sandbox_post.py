@@ -29,6 +29,12 @@ class Clock:
         return utc_now() + self.ahead
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    #: with the five that it comes with, a connection of four busy offices is made a second late, or not in time
+    request_queue_size = 128
+
+
 class Receiver:
     """An HTTP server that keeps what it gets and answers as it is told."""
 
@@ -56,8 +62,7 @@ class Receiver:
             def log_message(self, *_arguments):
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/api/v1/webhooks/sandbox"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
