@@ -100,6 +100,19 @@ class ProbeService:
         return name
 
     @rpc(allow=anyone)
+    def write_after(self, name, awaited):
+        """Say that it has begun, wait for half a minute at most until `awaited` has happened, then write an effect."""
+        self._write(f"begun {name}")
+        give_up = time.monotonic() + 30
+        while time.monotonic() < give_up:
+            with self.ports.sessions() as session:
+                if session.scalar(sa.select(sa.func.count()).where(effects.c.name == awaited)):
+                    break
+            time.sleep(0.1)
+        self._write(name)
+        return name
+
+    @rpc(allow=anyone)
     def sleep(self, seconds):
         """Wait, without a database."""
         time.sleep(seconds)

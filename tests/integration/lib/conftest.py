@@ -62,6 +62,11 @@ class Probe:
                 )
             )
 
+    def effect(self, name: str) -> None:
+        """Write an effect as the service does, for those who wait for one."""
+        with self.engine.begin() as connection:
+            connection.execute(probe_module.effects.insert().values(name=name))
+
     def publish(
         self, exchange: str, routing_key: str, body: Any, *, raw: bool = False, copies: int = 1, **properties: Any
     ) -> None:

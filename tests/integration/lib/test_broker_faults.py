@@ -42,11 +42,16 @@ AT_ONCE = 1.0
 RECOVERY = 10.0
 
 
-def write(cluster: Cluster, name: str, *, seconds: float = 0.0, timeout: float = TIMEOUT) -> str:
+def write(
+    cluster: Cluster, name: str, *, seconds: float = 0.0, after: str | None = None, timeout: float = TIMEOUT
+) -> str:
     """Call ``write`` and say how it went; anything but success and "unavailable" is a bug and comes out."""
     try:
-        view = cluster.view(CallContext(name, actor=ANONYMOUS), timeout=timeout)
-        view.probe_svc.write(name, seconds=seconds)
+        service = cluster.view(CallContext(name, actor=ANONYMOUS), timeout=timeout).probe_svc
+        if after is None:
+            service.write(name, seconds=seconds)
+        else:
+            service.write_after(name, after)
     except Unavailable as exc:
         return exc.code
     except RpcTimeout:
@@ -119,10 +124,9 @@ def outage(
         Load(f"{how}-event", emit, threads=1) as events,
     ):
         eventually(lambda: len(writes.with_outcome("ok")) > 20 and len(confirmed) > 10)
-        # A stop in good order takes its time.
-        seconds = 6.0 if stopped else 3.0
         slow: Future[tuple[str, float]] = pool.submit(
-            lambda: (write(cluster, f"{how}-in-flight", seconds=seconds, timeout=15), time.monotonic())
+            # Not for so many seconds: a stop in good order takes its time.
+            lambda: (write(cluster, f"{how}-in-flight", after=f"gone {how}", timeout=25), time.monotonic())
         )
         eventually(lambda: probe.effects(f"begun {how}-in-flight"))
         if stopped:
@@ -134,7 +138,8 @@ def outage(
                 rabbitmq.kill()
         gone_at = time.monotonic()
         try:
-            in_flight, answered_at = slow.result(timeout=20)
+            in_flight, answered_at = slow.result(timeout=30)
+            probe.effect(f"gone {how}")
             eventually(lambda: probe.effects(f"{how}-in-flight"))
             # The worker has finished; now it finds nobody to send its reply to.
             stays(lambda: probe.stack.running(PROBE), during=3.0)
