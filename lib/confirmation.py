@@ -28,24 +28,22 @@ class Unroutable(PublishUnconfirmed):
 class Confirmation:
     """The broker's word about one message, to be waited for."""
 
-    __slots__ = ("_lock", "error", "mark", "settled")
+    __slots__ = ("_lock", "error", "mark")
 
     def __init__(self, mark: str = "") -> None:
         self.mark = mark
         self._lock = threading.Lock()
         self._lock.acquire()
         self.error: Exception | None = None
-        self.settled = False
 
     def settle(self, error: Exception | None = None) -> None:
         self.error = error
-        self.settled = True
         self._lock.release()
 
     def wait(self, timeout: float) -> None:
         """Return once the broker has the message; raise `PublishUnconfirmed` after `timeout` seconds, or when lost.
 
-        It may be waited for again as long as it is not `settled`.
+        It may be waited for again if what was raised is not its `error`: the answer is still to come, or has just come.
         """
         if not self._lock.acquire(timeout=max(0.0, timeout)):
             raise PublishUnconfirmed("the broker did not confirm in time", retry_after=1)

@@ -138,7 +138,7 @@ class EventHandler(NamekoEventHandler):
         confirmation: Confirmation | None = None
         while True:
             try:
-                if confirmation is None or confirmation.settled:
+                if confirmation is None:
                     confirmation = self.broker.link.publish_confirmed(
                         exchange=exchange,
                         routing_key=self.queue.name,
@@ -155,6 +155,9 @@ class EventHandler(NamekoEventHandler):
                 confirmation.wait(CONFIRM_WITHIN)
             except Unavailable as exc:
                 log.warning("event handler %s: the event could not be moved (%s)", self.method_name, exc.code)
+                if confirmation is not None and exc is confirmation.error:
+                    # The broker does not have it. Anything else: it may have it, or may just have said so.
+                    confirmation = None
                 if not self.queue_consumer.consuming:
                     return False
                 if isinstance(exc, Unroutable):

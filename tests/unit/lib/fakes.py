@@ -49,6 +49,7 @@ class FakeLink:
         self.blocked = False
         self.failure: Exception | None = None
         self.sent: list[dict[str, Any]] = []
+        self.confirmations: list[Confirmation] = []
         self.listeners: list[Any] = []
         self._outcomes = list(outcomes)
 
@@ -66,6 +67,7 @@ class FakeLink:
             raise BrokerUnavailable("away")
         self.publish(**message)
         confirmation = Confirmation()
+        self.confirmations.append(confirmation)
         if outcome == "ack":
             confirmation.settle()
         elif outcome == "nack":

@@ -8,6 +8,7 @@ from nameko.exceptions import ConfigurationError, ContainerBeingKilled, RpcTimeo
 from sqlalchemy.exc import OperationalError
 
 from lib import events
+from lib.confirmation import PublishUnconfirmed
 from lib.errors import Unavailable
 from lib.events import EventHandler
 from tests.unit.lib.fakes import Clock, FakeLink, message
@@ -195,6 +196,21 @@ def test_a_broker_that_takes_its_time_gets_no_second_copy(clock, monkeypatch):
     event = received()
     fail(handler, event)
     assert len(handler.broker.link.sent) == 1
+    assert handler.queue_consumer.acknowledged == [event]
+
+
+@pytest.mark.parametrize(("answer", "sent"), [(None, 1), (PublishUnconfirmed("the broker went away"), 2)])
+def test_an_answer_that_comes_while_nobody_waits_for_it_counts(clock, monkeypatch, answer, sent):
+    """As it does after an alarm: the broker then confirms what it had got before, in the pause between two waits."""
+    handler = made("silence", "ack")
+    handler.setup()
+    answers = [answer]
+    monkeypatch.setattr(
+        clock, "sleep", lambda _: answers and handler.broker.link.confirmations[0].settle(answers.pop())
+    )
+    event = received()
+    fail(handler, event)
+    assert len(handler.broker.link.sent) == sent
     assert handler.queue_consumer.acknowledged == [event]
 
 
