@@ -156,9 +156,9 @@ class EventHandler(NamekoEventHandler):
             except Unavailable as exc:
                 log.warning("event handler %s: the event could not be moved (%s)", self.method_name, exc.code)
                 if confirmation is not None and exc is confirmation.error:
-                    # The broker does not have it. Anything else: it may have it, or may just have said so.
+                    # Refused, or lost with its connection. Anything else: the answer is to come, or has just come.
                     confirmation = None
-                if not self.queue_consumer.consuming:
+                if not self.queue_consumer.keeps(message):
                     return False
                 if isinstance(exc, Unroutable):
                     self.broker.declare_again()

@@ -171,9 +171,11 @@ class QueueConsumer(NamekoQueueConsumer):
                 ) from exc
             consumer.qos(prefetch_count=self.prefetch_count)
             self._consumers[provider] = consumer
-        # Not only when all of them are consuming: the first one's messages come while the others still begin.
-        self._on_line = True
         return list(self._consumers.values())
+
+    def on_consume_ready(self, connection: Any, channel: Any, consumers: Any, **kwargs: Any) -> None:
+        self._on_line = True
+        super().on_consume_ready(connection, channel, consumers, **kwargs)
 
     # --- every delivered message is settled once ---
 
@@ -190,6 +192,14 @@ class QueueConsumer(NamekoQueueConsumer):
         else:
             self.container.spawn_message(provider, body, message)
 
+    def keeps(self, message: Any) -> bool:
+        """True while a message that was delivered may stay in its handler's hands.
+
+        Its channel is gone when the broker has it back already. Whether all consumers have begun is another matter
+        (`consuming`): the first one's messages come while the others still begin.
+        """
+        return not self._draining and _is_open(message.channel)
+
     def ack_message(self, message: Any) -> None:
         self._settle(message, message.ack)
 
@@ -198,7 +208,7 @@ class QueueConsumer(NamekoQueueConsumer):
 
     def _settle(self, message: Any, act: Any) -> None:
         try:
-            if message.channel is not None and message.channel.connection:
+            if _is_open(message.channel):
                 act()
         except (OperationalError, OSError, amqp.AMQPError) as exc:
             # The broker still has the message and will hand it out again.
@@ -234,8 +244,16 @@ class QueueConsumer(NamekoQueueConsumer):
 
     def on_iteration(self) -> None:
         self._cancel_consumers_if_requested()
+        if self._draining:
+            # Whoever left while its consumer was just beginning asked nobody to cancel it.
+            for provider in self._consumers.keys() - self._providers:
+                self._consumers.pop(provider).cancel()
         if not self._consumers and not self._unsettled:
             self.should_stop = True
+
+
+def _is_open(channel: Any) -> bool:
+    return channel is not None and bool(channel.connection)
 
 
 def _key(message: Any) -> tuple[int, int]:

@@ -207,11 +207,28 @@ def test_an_administrator_who_is_made_while_being_acted_on_has_to_be_tried_again
     assert count("accounts", "status = 'disabled'") == 0
 
 
-def test_somebody_who_has_just_ceased_to_be_an_administrator_is_locked_in_the_order_of_all(ports, auth_sessions):
+def test_somebody_who_has_just_ceased_to_be_an_administrator_is_locked_in_the_order_of_all(ports, auth_sessions, count):
     """One more lock at the end would be out of order: whoever has read a moment before locks that row in its turn."""
-    root, other = administrators(ports, 2)
     ann = register_account(ports, **ANN).account
-    with ports.unit_of_work() as uow, auth_sessions() as session:
-        assert {each.id for each in uow.accounts.administrators(beside=ann.id)} == {root.id, other.id}
-        free = session.scalars(sa.text("select id from accounts for update skip locked")).all()
-        assert free == []
+    root, other = administrators(ports, 2)
+    found = []
+
+    def lock():
+        with ports.unit_of_work() as uow:
+            found.extend(each.id for each in uow.accounts.administrators(beside=ann.id))
+
+    with auth_sessions() as holding, auth_sessions() as looking:
+        # The first by its id, and now the last in the table.
+        holding.execute(sa.text("update accounts set name = name where id = :id"), {"id": ann.id})
+        holding.commit()
+        holding.execute(sa.text("select id from accounts where id = :id for update"), {"id": ann.id})
+        thread = threading.Thread(target=lock)
+        thread.start()
+        eventually(lambda: count("pg_stat_activity", "wait_event_type = 'Lock' and datname = current_database()"))
+        # It waits for the first, and has none of the others yet.
+        free = looking.scalars(sa.text("select id from accounts for update skip locked")).all()
+        looking.rollback()
+        holding.rollback()
+    thread.join(10)
+    assert set(free) == {root.id, other.id}
+    assert found == [root.id, other.id]

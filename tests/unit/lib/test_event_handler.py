@@ -23,7 +23,10 @@ class Settled:
     def __init__(self):
         self.acknowledged, self.requeued, self.providers = [], [], []
 
-    consuming = True
+    kept = True
+
+    def keeps(self, message):
+        return self.kept
 
     def ack_message(self, message):
         self.acknowledged.append(message)
@@ -173,7 +176,7 @@ def test_the_error_that_goes_into_the_broker_is_short_and_without_secrets(handle
 def test_an_event_whose_copy_is_not_safe_goes_back_when_it_cannot_stay_in_our_hands(clock, outcome):
     handler = made(outcome)
     handler.setup()
-    handler.queue_consumer.consuming = False
+    handler.queue_consumer.kept = False
     event = received()
     fail(handler, event)
     assert handler.queue_consumer.acknowledged == []

@@ -1,4 +1,4 @@
-"""What the consuming connection says of itself while its consumers begin, one after the other."""
+"""What the consuming connection keeps and lets go while its consumers begin, end, or lose the broker."""
 
 from types import SimpleNamespace
 
@@ -8,23 +8,26 @@ from lib.queue_consumer import QueueConsumer
 
 
 class Consumer:
-    """Stands where kombu's is; like that one it consumes only after all of them have been made."""
+    """Stands where kombu's is."""
 
     def __init__(self, queues, on_message, accept):
-        self.queues = queues
+        self.deliver = on_message
+        self.cancelled = False
 
     def qos(self, prefetch_count):
         assert prefetch_count == 10
 
-
-class Broken(Consumer):
-    def qos(self, prefetch_count):
-        raise OSError("the broker went away")
+    def cancel(self):
+        self.cancelled = True
 
 
 class Provider:
     def __init__(self, queue):
         self.queue = SimpleNamespace(name=queue)
+        self.got = []
+
+    def handle_message(self, body, message):
+        self.got.append(message)
 
 
 class Container:
@@ -35,6 +38,21 @@ class Container:
         self.shared_extensions = {}
         self.accept, self.max_workers = ["json"], 10
 
+    def spawn_message(self, provider, body, message):
+        provider.handle_message(body, message)
+
+
+def message(tag=1):
+    """One that was delivered on a channel that is open."""
+    return SimpleNamespace(
+        channel=SimpleNamespace(connection=object()),
+        delivery_tag=tag,
+        unreadable=None,
+        body=b"{}",
+        decode=dict,
+        ack=lambda: None,
+    )
+
 
 @pytest.fixture
 def container():
@@ -42,23 +60,53 @@ def container():
 
 
 @pytest.fixture
-def consumer(container):
+def providers():
+    return [Provider("rpc-probe_svc"), Provider("evt-source_svc")]
+
+
+@pytest.fixture
+def consumer(container, providers):
     bound = QueueConsumer().bind(container)
     bound.setup()
-    for name in ("rpc-probe_svc", "evt-source_svc"):
-        bound.register_provider(Provider(name))
+    for each in providers:
+        bound.register_provider(each)
     return bound
 
 
-def test_it_is_consuming_before_the_first_of_its_consumers_can_be_delivered_anything(consumer):
+def test_what_is_delivered_while_other_consumers_still_begin_stays_in_its_handlers_hands(consumer, providers):
     """A handler that fails at once would give its event back else, and each time counts as a delivery."""
-    assert not consumer.consuming
     made = consumer.get_consumers(Consumer, SimpleNamespace())
-    assert len(made) == 2
-    assert consumer.consuming
-
-
-def test_it_is_not_consuming_when_its_consumers_could_not_be_made(consumer):
-    with pytest.raises(OSError, match="went away"):
-        consumer.get_consumers(Broken, SimpleNamespace())
+    early = message()
+    made[0].deliver(early)
     assert not consumer.consuming
+    assert consumer.keeps(early)
+    assert [got for each in providers for got in each.got] == [early]
+
+
+def test_what_the_broker_has_back_does_not(consumer):
+    """It goes out again: whoever keeps its old copy as well makes two of it."""
+    lost = message()
+    lost.channel.connection = None
+    assert not consumer.keeps(lost)
+    assert not consumer.keeps(SimpleNamespace(channel=None))
+
+
+def test_a_service_that_ends_keeps_nothing(consumer, providers):
+    consumer.unregister_provider(providers[0])
+    assert not consumer.keeps(message())
+
+
+def test_whose_consumer_was_just_beginning_when_it_left_is_delivered_nothing_more(consumer, providers):
+    consumer.get_consumers(Consumer, SimpleNamespace())
+    by_provider = dict(consumer._consumers)
+    leaving, staying = providers
+    consumer.unregister_provider(leaving)
+    consumer.on_consume_ready(None, None, None)
+    consumer.on_iteration()
+    assert by_provider[leaving].cancelled
+    assert not by_provider[staying].cancelled
+    assert not consumer.should_stop
+    consumer.unregister_provider(staying)
+    consumer.on_iteration()
+    assert by_provider[staying].cancelled
+    assert consumer.should_stop
