@@ -218,9 +218,12 @@ def test_somebody_who_has_just_ceased_to_be_an_administrator_is_locked_in_the_or
             found.extend(each.id for each in uow.accounts.administrators(beside=ann.id))
 
     with auth_sessions() as holding, auth_sessions() as looking:
-        # The first by its id, and now the last in the table.
-        holding.execute(sa.text("update accounts set name = name where id = :id"), {"id": ann.id})
-        holding.commit()
+        # The first by its id, and now the last in the table and for each index that has to do with roles.
+        for roles in (["admin"], []):
+            holding.execute(
+                sa.text("update accounts set roles = :roles where id = :id"), {"id": ann.id, "roles": roles}
+            )
+            holding.commit()
         holding.execute(sa.text("select id from accounts where id = :id for update"), {"id": ann.id})
         thread = threading.Thread(target=lock)
         thread.start()

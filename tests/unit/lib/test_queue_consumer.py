@@ -42,15 +42,14 @@ class Container:
         provider.handle_message(body, message)
 
 
-def message(tag=1):
+def message():
     """One that was delivered on a channel that is open."""
     return SimpleNamespace(
         channel=SimpleNamespace(connection=object()),
-        delivery_tag=tag,
+        delivery_tag=1,
         unreadable=None,
         body=b"{}",
         decode=dict,
-        ack=lambda: None,
     )
 
 
